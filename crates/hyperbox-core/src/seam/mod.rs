@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//! The seams: what the engine needs from its mechanisms, and nothing of how they do it.
+//!
+//! Each trait has its life cycle in prose above it and a conformance suite in `hyperbox-testkit`, which every implementation
+//! and every fake passes.
+
+mod content;
+mod network;
+mod records;
+mod registry;
+mod snapshot;
+mod task;
+mod volume;
+
+pub use content::{BlobInfo, ContentError, ContentStore, ContentWriter};
+pub use network::{Endpoint, EndpointRequest, NetworkDriver, NetworkError, NetworkSettings, Sandbox, SandboxRequest};
+pub use records::{Change, Records, RecordsError, Table};
+pub use registry::{
+    BlobStream, Credentials, Descriptor, FetchedManifest, PushOutcome, Registry, RegistryError, RegistryFault,
+};
+pub use snapshot::{
+    ActiveKey, Compression, FileChange, FileChangeKind, SnapshotError, Snapshotter, StagedLayer, Usage,
+};
+pub use task::{
+    AttachIo, LaunchTask, LogEntry, LogQuery, LogStream, PendingAttach, Reattached, RuntimeInfo, Task, TaskError,
+    TaskExit, TaskRuntime, TaskStatus,
+};
+pub use volume::{VolumeDriver, VolumeError};

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+//! The registry: resolves references, streams blobs in and out.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::Stream;
+use hyperbox_types::{ByteSize, Digest, ErrorKind, ImageReference};
+use serde::{Deserialize, Serialize};
+
+/// An OCI content descriptor, as far as the engine needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptor {
+    /// Media type as sent.
+    pub media_type: String,
+    /// Digest of the content.
+    pub digest: Digest,
+    /// Length of the content.
+    pub size: ByteSize,
+    /// Annotations.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Credentials for one registry, as `docker login` keeps them. `Debug` hides the secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// User name.
+    pub username: String,
+    /// Password or personal access token.
+    pub password: String,
+    /// OAuth2 refresh token (`identitytoken`), used instead of the password.
+    pub identity_token: Option<String>,
+    /// Bearer token that is sent as it is (`registrytoken`).
+    pub registry_token: Option<String>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Credentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A manifest or index as the registry sent it: verified bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedManifest {
+    /// Media type, digest and length of `bytes`.
+    pub descriptor: Descriptor,
+    /// The exact bytes.
+    pub bytes: Bytes,
+}
+
+/// The bytes of a blob, in order, from the wished offset. Ends with an error when the connection is lost for good.
+pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes, RegistryError>> + Send>>;
+
+/// What a push did with one blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushOutcome {
+    /// It was uploaded.
+    Uploaded,
+    /// The registry had it.
+    Existed,
+    /// The registry took it over from another of its repositories.
+    Mounted,
+}
+
+/// Speaks the OCI distribution protocol with any registry.
+///
+/// All calls are cancel-safe (dropping the future ends the transfer) and retry by themselves what may be retried: dropped and
+/// refused connections, 429 and 5xx with back-off, honouring `Retry-After`; a blob resumes where it stopped. Authentication
+/// (Basic, Bearer with scopes, refresh tokens) is answered by itself from the given credentials and never leaves the host it is
+/// meant for, not even by a redirect. Plain HTTP is spoken only with loopback and with hosts named in the configuration; mirrors
+/// from the configuration are asked first. Nothing is verified here but manifests: a blob's stream is what the network said.
+#[async_trait]
+pub trait Registry: Send + Sync + std::fmt::Debug {
+    /// Fetches the manifest or index that a reference (by tag or digest) names, at most 4 MiB long.
+    ///
+    /// # Errors
+    /// `NotFound`, `PermissionDenied`, `Unavailable`, or `InvalidArgument` for something that is no manifest.
+    async fn manifest(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+    ) -> Result<FetchedManifest, RegistryError>;
+
+    /// Streams a blob from `offset` on.
+    async fn blob(
+        &self,
+        reference: &ImageReference,
+        descriptor: &Descriptor,
+        offset: u64,
+        credentials: Option<&Credentials>,
+    ) -> Result<BlobStream, RegistryError>;
+
+    /// Uploads a blob unless the registry has it; `mount_from` names other repositories of that registry to take it from.
+    /// `progress` is called with the number of bytes sent so far.
+    async fn push_blob(
+        &self,
+        reference: &ImageReference,
+        descriptor: &Descriptor,
+        content: File,
+        mount_from: &[String],
+        credentials: Option<&Credentials>,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<PushOutcome, RegistryError>;
+
+    /// Uploads a manifest under the reference's tag (or digest) and returns its digest: the commit point of a push.
+    async fn push_manifest(
+        &self,
+        reference: &ImageReference,
+        media_type: &str,
+        bytes: Bytes,
+        credentials: Option<&Credentials>,
+    ) -> Result<Digest, RegistryError>;
+
+    /// Checks credentials (`docker login`). Returns an identity token where the registry gives one.
+    async fn login(&self, host: &str, credentials: &Credentials) -> Result<Option<String>, RegistryError>;
+}
+
+/// Why a registry call failed. The sentence names the reference or host.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct RegistryError {
+    /// What kind of failure.
+    pub fault: RegistryFault,
+    /// One sentence that names the image or the registry.
+    pub message: String,
+    /// The cause below, if any.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The situations that callers tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistryFault {
+    /// No such repository, tag or blob (404, or 401 where the registry hides what is missing).
+    NotFound,
+    /// Credentials are missing or wrong (401).
+    Unauthorized,
+    /// Credentials do not suffice (403).
+    Denied,
+    /// Too many requests (429), also after waiting.
+    RateLimited,
+    /// The registry cannot be reached or fails (5xx, connection, timeout), also after trying again.
+    Unavailable,
+    /// The registry answered something that the protocol does not allow (redirect loop, wrong digest, oversized manifest).
+    Protocol,
+    /// Refused before anything was sent, such as plain HTTP to a host that is not allowed it.
+    Refused,
+}
+
+impl RegistryError {
+    /// Returns the class.
+    pub fn kind(&self) -> ErrorKind {
+        match self.fault {
+            RegistryFault::NotFound => ErrorKind::NotFound,
+            RegistryFault::Unauthorized | RegistryFault::Denied => ErrorKind::PermissionDenied,
+            RegistryFault::RateLimited => ErrorKind::ResourceExhausted,
+            RegistryFault::Unavailable | RegistryFault::Protocol => ErrorKind::Unavailable,
+            RegistryFault::Refused => ErrorKind::InvalidArgument,
+        }
+    }
+}

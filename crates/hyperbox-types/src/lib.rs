@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+//! The nouns of HyperBox: ids, digests, image references, sizes, states, error kinds and wire messages.
+//!
+//! Everything here is plain data. No I/O, no clock, no environment, no async: each crate of the workspace, on every
+//! platform, may depend on this one. A value of one of these types is valid by construction (constructors parse), so
+//! code further in never checks again.
+
+mod digest;
+mod error;
+mod id;
+mod name;
+mod platform;
+mod reference;
+mod rootfs;
+pub mod run;
+pub mod shim;
+mod signal;
+mod size;
+pub mod stream;
+
+pub use digest::{DiffId, Digest, DigestAlgorithm, InvalidDigest};
+pub use error::{ErrorKind, Hint};
+pub use id::{ContainerId, ExecId, ImageId, InvalidId, NetworkId};
+pub use name::{ContainerName, InvalidName, NetworkName, VolumeName};
+pub use platform::{Architecture, InvalidPlatform, Platform};
+pub use reference::{ImageReference, InvalidReference, RegistryHost, Repository, Tag};
+pub use rootfs::{RootMount, WritableLayer};
+pub use signal::{InvalidSignal, Signal};
+pub use size::{ByteSize, InvalidSize};
