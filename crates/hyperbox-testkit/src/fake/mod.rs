@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+//! Fakes of the seams: small, honest, deliberately concurrent.
+//!
+//! *Honest*: they keep the contracts of `hyperbox_core::seam` and pass the same conformance suites as the real mechanisms, within
+//! what needs no kernel. *Concurrent*: async calls yield before they act, so that a service which relies on a call being atomic
+//! with the next line fails its tests. A clone of a fake shares its state: cloning, dropping the engine and building a new one on
+//! the clone is a restart of the daemon.
+//!
+//! Each fake can be told to fail; a told failure happens once and before anything was done.
+
+mod content;
+mod fault;
+mod network;
+mod records;
+mod registry;
+mod snapshot;
+mod task;
+mod volume;
+
+pub use content::MemoryContent;
+pub use network::FakeNetwork;
+pub use records::MemoryRecords;
+pub use registry::FakeRegistry;
+pub use snapshot::FakeSnapshotter;
+pub use task::{FakeTask, FakeTaskRuntime, LaunchedTask, Script};
+pub use volume::FakeVolumes;
