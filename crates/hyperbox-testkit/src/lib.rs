@@ -6,9 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod census;
 pub mod conformance;
 pub mod fake;
 mod identifier;
+pub mod images;
+pub mod registry;
 mod wait;
 
 pub use identifier::{container_id, exec_id, network_id, unique_name};

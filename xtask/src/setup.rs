@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+//! `cargo xtask setup`: the Debian packages that the work needs.
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process::{capture, command, run as execute};
+
+/// What the packages are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Purpose {
+    /// Compiling.
+    Build,
+    /// `cargo xtask quickstart`, too.
+    Run,
+    /// Tests and benchmarks, too.
+    Test,
+}
+
+/// Arguments of `setup`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What to install the packages for.
+    #[arg(long, value_enum, default_value = "test")]
+    pub(crate) purpose: Purpose,
+}
+
+/// Each package, what it is needed for first, and why.
+const PACKAGES: &[(&str, Purpose, &str)] = &[
+    ("gcc", Purpose::Build, "links; compiles SQLite, zstd and ring"),
+    ("libc6-dev", Purpose::Build, "headers for them"),
+    ("ca-certificates", Purpose::Run, "registries speak TLS"),
+    ("busybox-static", Purpose::Run, "the starter image is made of it"),
+    (
+        "tar",
+        Purpose::Run,
+        "packs the starter image; oracle of the layer tests",
+    ),
+    ("g++", Purpose::Test, "compiles libFuzzer"),
+    ("attr", Purpose::Test, "oracle of the extended attributes"),
+    ("cpio", Purpose::Test, "vm-run builds its initramfs with it"),
+    ("crun", Purpose::Test, "oracle of the runtime tests"),
+    ("docker-registry", Purpose::Test, "pulls and pushes are real"),
+    ("erofs-utils", Purpose::Test, "oracle of the image formats"),
+    ("iproute2", Purpose::Test, "oracle of the network tests"),
+    ("jq", Purpose::Test, "reads what hb prints as JSON"),
+    ("kmod", Purpose::Test, "vm-run picks kernel modules with it"),
+    ("nftables", Purpose::Test, "oracle of the firewall tests"),
+    ("qemu-system-x86", Purpose::Test, "runs the cgroup v2 tests"),
+    ("util-linux", Purpose::Test, "nsenter, unshare, setpriv, script"),
+    ("xz-utils", Purpose::Test, "vm-run unpacks its kernel with it"),
+    ("zstd", Purpose::Test, "oracle of the layer tests"),
+];
+
+/// Runs the task.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    install(arguments.purpose)
+}
+
+/// Installs what is missing for a purpose; does nothing when nothing is.
+pub(crate) fn install(purpose: Purpose) -> Result<()> {
+    let missing: Vec<&(&str, Purpose, &str)> = PACKAGES
+        .iter()
+        .filter(|(name, needed_for, _)| *needed_for <= purpose && !is_installed(name))
+        .collect();
+    if missing.is_empty() {
+        println!("setup: all packages are installed");
+        return Ok(());
+    }
+    for (name, _, reason) in &missing {
+        println!("setup: {name} is missing ({reason})");
+    }
+    let names: Vec<&str> = missing.iter().map(|(name, ..)| *name).collect();
+    let user = capture(&mut command(&["id", "-u"])).context("cannot find out who I am")?;
+    if user != "0" {
+        bail!(
+            "only root can install packages; run as root: apt-get install {}",
+            names.join(" ")
+        );
+    }
+    execute(&mut command(&["apt-get", "update"]))?;
+    let mut words = vec!["apt-get", "install", "--yes", "--no-install-recommends"];
+    words.extend(names);
+    execute(command(&words).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    // Debian starts a service for it, on a fixed port; tests start their own.
+    if missing.iter().any(|(name, ..)| *name == "docker-registry")
+        && std::path::Path::new("/run/systemd/system").exists()
+    {
+        execute(&mut command(&["systemctl", "disable", "--now", "docker-registry"]))?;
+    }
+    Ok(())
+}
+
+fn is_installed(package: &str) -> bool {
+    let status = capture(&mut command(&[
+        "dpkg-query",
+        "--show",
+        "--showformat=${db:Status-Status}",
+        package,
+    ]));
+    status.is_ok_and(|status| status == "installed")
+}
