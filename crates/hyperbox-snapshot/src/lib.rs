@@ -1,2 +1,18 @@
 // SPDX-License-Identifier: MIT
-//! (header)
+//! Snapshotters: root filesystems from layers.
+//!
+//! [`OverlaySnapshotter`] keeps each layer as a directory and lets overlayfs join them. It implements
+//! [`hyperbox_core::seam::Snapshotter`]; nothing here mounts anything that another process could see.
+
+#![forbid(unsafe_code)]
+
+mod archive;
+mod changes;
+mod failure;
+mod inflate;
+mod overlay;
+mod trash;
+mod unpack;
+
+pub use overlay::{OverlaySnapshotter, probe};
+pub use unpack::{Limits, UnpackSummary, unpack_into};
