@@ -8,6 +8,7 @@
 
 pub mod census;
 pub mod conformance;
+pub mod environment;
 pub mod fake;
 mod identifier;
 pub mod images;

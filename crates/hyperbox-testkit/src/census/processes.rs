@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
 use super::Scope;
 
@@ -15,6 +16,12 @@ pub(super) struct Process {
     marked: bool,
 }
 
+impl Process {
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+}
+
 /// Returns the marked processes and all their descendants. Zombies are left out: they hold nothing but their number.
 pub(super) fn in_scope(scope: &Scope) -> Vec<Process> {
     let all: BTreeMap<u32, Process> = fs::read_dir("/proc")
@@ -22,7 +29,7 @@ pub(super) fn in_scope(scope: &Scope) -> Vec<Process> {
         .flatten()
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(|pid| read(pid, scope.marker.as_deref()))
+        .filter_map(|pid| read(pid, scope))
         .map(|process| (process.pid, process))
         .collect();
     let belongs = |process: &&Process| {
@@ -38,19 +45,14 @@ pub(super) fn in_scope(scope: &Scope) -> Vec<Process> {
     all.values().filter(belongs).cloned().collect()
 }
 
-fn read(pid: u32, marker: Option<&str>) -> Option<Process> {
+fn read(pid: u32, scope: &Scope) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (name, state, parent) = parse_stat(&stat)?;
     if state == "Z" || pid == std::process::id() {
         return None;
     }
-    let marked = match marker {
-        Some(marker) => {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment
-                .split(|byte| *byte == 0)
-                .any(|entry| entry == marker.as_bytes())
-        }
+    let marked = match &scope.marker {
+        Some(marker) => has_in_environment(pid, marker) || scope.roots.iter().any(|root| uses(pid, root)),
         None => {
             let executable = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
             executable
@@ -64,6 +66,29 @@ fn read(pid: u32, marker: Option<&str>) -> Option<Process> {
         name: name.to_owned(),
         marked,
     })
+}
+
+fn has_in_environment(pid: u32, marker: &str) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment
+        .split(|byte| *byte == 0)
+        .any(|entry| entry == marker.as_bytes())
+}
+
+/// Tells whether a process has a directory in its command line, its open files or, in a mount namespace of its own, its mounts.
+fn uses(pid: u32, root: &Path) -> bool {
+    let text = root.to_string_lossy();
+    let contains = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).contains(&*text);
+    let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).unwrap_or_default();
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
+    contains(read("cmdline"))
+        || descriptors
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(root)))
+        || (namespace(&pid.to_string()) != namespace("self") && contains(read("mountinfo")))
 }
 
 /// `pid (name) state parent …`, where the name may contain anything (`proc_pid_stat(5)`).
