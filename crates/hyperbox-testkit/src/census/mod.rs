@@ -32,7 +32,7 @@ pub struct Scope {
 }
 
 /// What was there at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Census {
     found: BTreeMap<&'static str, BTreeSet<String>>,
 }

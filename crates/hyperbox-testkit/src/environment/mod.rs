@@ -56,7 +56,7 @@ impl TestEnvironment {
             "this test needs root: sudo cargo xtask test"
         );
         let name = crate::unique_name("hyperbox-test");
-        // Below /run where there is room for socket paths (108 bytes) and nothing is nosuid or nodev by habit of /tmp.
+        // A short name: the path of a socket has at most 108 bytes (unix(7)).
         let directory = tempfile::Builder::new()
             .prefix("hb-")
             .tempdir()
@@ -66,11 +66,7 @@ impl TestEnvironment {
         }
         let network = PrivateNetwork::new();
         let mut environment = Self {
-            before: Census::take(&Scope {
-                marker: Some("none".to_owned()),
-                cgroups: vec![name.clone()],
-                ..Scope::default()
-            }),
+            before: Census::default(),
             name,
             daemon: None,
             network,
