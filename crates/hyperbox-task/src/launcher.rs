@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+//! The launcher process: started on first use, started again when it died.
+//!
+//! Requests to it are one-way. One at a time is written; a write that was cut short (the launcher died, or the caller was
+//! cancelled) drops the connection, which ends that launcher, and the next request starts another.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use hyperbox_core::seam::TaskError;
+use hyperbox_types::ErrorKind;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+
+use hyperbox_sys::message;
+
+/// Starts and restarts the launcher.
+#[derive(Debug)]
+pub(crate) struct Launcher {
+    program: PathBuf,
+    running: Mutex<Option<Running>>,
+}
+
+/// A launcher and the connection to it. Dropping it closes the connection, which ends the process; tokio reaps it.
+#[derive(Debug)]
+struct Running {
+    socket: UnixStream,
+    process: Child,
+}
+
+impl Launcher {
+    /// Prepares; nothing is started yet.
+    pub(crate) fn new(program: PathBuf) -> Self {
+        Self {
+            program,
+            running: Mutex::new(None),
+        }
+    }
+
+    /// Starts the launcher if it does not run.
+    pub(crate) async fn warm_up(&self) -> Result<(), TaskError> {
+        let mut slot = self.running.lock().await;
+        if slot.is_none() {
+            *slot = Some(self.start()?);
+        }
+        Ok(())
+    }
+
+    /// Sends a framed launch request.
+    pub(crate) async fn send(&self, request: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), TaskError> {
+        let mut slot = self.running.lock().await;
+        let mut last = None;
+        for _ in 0..2 {
+            // Taken out while in use: if this future is dropped in the middle, so is the connection.
+            let running = match slot.take() {
+                Some(running) => running,
+                None => self.start()?,
+            };
+            match send_all(&running.socket, request, descriptors).await {
+                Ok(()) => {
+                    *slot = Some(running);
+                    return Ok(());
+                }
+                Err(error) => {
+                    tracing::warn!(%error, process = running.process.id(), "the launcher is gone; starting another");
+                    last = Some(error);
+                }
+            }
+        }
+        let source = last.unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
+        Err(TaskError {
+            kind: ErrorKind::Unavailable,
+            ..TaskError::io("the launcher does not take requests", source)
+        })
+    }
+
+    fn start(&self) -> Result<Running, TaskError> {
+        let failed = |error| TaskError::io(format!("cannot start the launcher {}", self.program.display()), error);
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
+        ours.set_nonblocking(true).map_err(failed)?;
+        let socket = UnixStream::from_std(ours).map_err(failed)?;
+        let process = Command::new(&self.program)
+            .arg("launcher")
+            .env_clear()
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        Ok(Running { socket, process })
+    }
+}
+
+/// Sends all bytes; descriptors go with the first of them. Not cancel-safe.
+pub(crate) async fn send_all(
+    socket: &UnixStream,
+    mut bytes: &[u8],
+    mut descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let sent = socket
+            .async_io(Interest::WRITABLE, || message::send(socket.as_fd(), bytes, descriptors))
+            .await?;
+        bytes = &bytes[sent..];
+        descriptors = &[];
+    }
+    Ok(())
+}

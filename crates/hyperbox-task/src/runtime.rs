@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+//! Launches tasks through the launcher and finds them again.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hyperbox_core::seam::{
+    AttachIo, LaunchTask, LogQuery, LogStream, PendingAttach, Reattached, RuntimeInfo, Task, TaskError, TaskRuntime,
+};
+use hyperbox_sys::message;
+use hyperbox_types::run::Streams;
+use hyperbox_types::shim::{FdRole, Launch, LaunchRecord, LogTarget, MAX_MESSAGE, RuntimeChoice, ShimMessage};
+use hyperbox_types::{ContainerId, ErrorKind};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::control::{Messages, from_shim};
+use crate::discard::discard;
+use crate::launcher::Launcher;
+use crate::reattach::{Greeting, end_orphan, greet};
+use crate::run_directory::{RunDirectories, RunDirectory};
+use crate::task::ShimTask;
+use crate::{logs, runtimes};
+
+/// How long a shim of ours that has reported the exit may take to clean up before `discard` looks closer.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// The task runtime over shims.
+#[derive(Debug)]
+pub struct ShimTaskRuntime {
+    config: Config,
+    directories: RunDirectories,
+    launcher: Launcher,
+    /// Tells when the shims that this daemon is connected to have ended.
+    shims: Mutex<HashMap<ContainerId, watch::Receiver<bool>>>,
+}
+
+impl ShimTaskRuntime {
+    /// Opens the run directory and finds the shim program. Nothing is started before it is needed.
+    ///
+    /// # Errors
+    /// When the run directory cannot be made, or the shim program is not there.
+    pub fn open(config: Config) -> Result<Self, TaskError> {
+        let directories = RunDirectories::open(&config.run_dir)?;
+        let program = match &config.shim_program {
+            Some(program) => program.clone(),
+            None => beside_this_program()?,
+        };
+        std::fs::metadata(&program)
+            .map_err(|error| TaskError::io(format!("cannot use the shim program {}", program.display()), error))?;
+        Ok(Self {
+            launcher: Launcher::new(program),
+            config,
+            directories,
+            shims: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// Starts the launcher, so that the first container need not wait for it.
+    ///
+    /// # Errors
+    /// When the shim program cannot be executed.
+    pub async fn warm_up(&self) -> Result<(), TaskError> {
+        self.launcher.warm_up().await
+    }
+
+    fn adopt(&self, container: &ContainerId, task: ShimTask) -> Arc<dyn Task> {
+        self.shims().insert(container.clone(), task.closed());
+        Arc::new(task)
+    }
+
+    fn shims(&self) -> MutexGuard<'_, HashMap<ContainerId, watch::Receiver<bool>>> {
+        // The map is never left half-changed, so a panic elsewhere does not spoil it.
+        self.shims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the run directory, over the remains of an earlier run of the container if there are any.
+    async fn prepare_directory(&self, container: &ContainerId) -> Result<RunDirectory, TaskError> {
+        let directory = self.directories.of(container);
+        let failed = |error| TaskError::io(format!("cannot make {}", directory.path().display()), error);
+        match directory.create() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if greet(&directory).await?.is_some_and(|greeting| greeting.exit.is_none()) {
+                    return Err(TaskError::new(
+                        ErrorKind::FailedPrecondition,
+                        "the container runs already",
+                    ));
+                }
+                self.discard(container).await?;
+                directory.create().map_err(failed)?;
+            }
+            result => result.map_err(failed)?,
+        }
+        Ok(directory)
+    }
+
+    async fn request(&self, launch: LaunchTask, directory: &RunDirectory) -> Result<ShimTask, TaskError> {
+        let (ours, theirs) = UnixStream::pair().map_err(|error| TaskError::io("cannot make a socket", error))?;
+        let theirs = into_blocking(theirs)?;
+        let mut fds = vec![FdRole::Control];
+        let mut descriptors: Vec<BorrowedFd<'_>> = vec![theirs.as_fd()];
+        if let Some(namespace) = &launch.network_namespace {
+            fds.push(FdRole::NetworkNamespace);
+            descriptors.push(namespace.as_fd());
+        }
+        for pending in &launch.attached {
+            fds.push(FdRole::Attach(pending.streams));
+            descriptors.push(pending.stream.as_fd());
+        }
+        let request = Launch {
+            container: launch.container,
+            run_dir: directory.path().to_owned(),
+            spec: launch.spec,
+            rootfs: launch.rootfs,
+            user: launch.user,
+            stdio: launch.stdio,
+            log: launch.log,
+            runtime: launch.runtime,
+            init: launch.init,
+            fds,
+        };
+        let bytes = serde_json::to_vec(&request)
+            .map_err(io::Error::other)
+            .and_then(|payload| message::frame(&payload, MAX_MESSAGE))
+            .map_err(|error| TaskError::io("cannot encode the launch request", error))?;
+        self.launcher.send(&bytes, &descriptors).await?;
+        // Only the shim may hold them now, or their ends would never be seen.
+        drop(descriptors);
+        drop((theirs, launch.attached, launch.network_namespace));
+        let mut messages = Messages::new(ours);
+        let record = launched(&mut messages).await?;
+        Ok(ShimTask::new(directory.clone(), record, messages, Vec::new()))
+    }
+}
+
+#[async_trait]
+impl TaskRuntime for ShimTaskRuntime {
+    async fn launch(&self, launch: LaunchTask) -> Result<Arc<dyn Task>, TaskError> {
+        for (path, text) in &launch.files {
+            std::fs::write(path, text)
+                .map_err(|error| TaskError::io(format!("cannot write {}", path.display()), error))?;
+        }
+        let container = launch.container.clone();
+        let directory = self.prepare_directory(&container).await?;
+        match self.request(launch, &directory).await {
+            Ok(task) => Ok(self.adopt(&container, task)),
+            Err(error) => {
+                // The first error is the one to report; what cannot be removed now is found as remains later.
+                if let Err(error) = discard(&directory).await {
+                    tracing::warn!(%container, %error, "cannot clean up after a failed launch");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn prepare_attach(&self, streams: Streams) -> Result<(Box<dyn AttachIo>, PendingAttach), TaskError> {
+        let (ours, theirs) = UnixStream::pair().map_err(|error| TaskError::io("cannot make a socket", error))?;
+        let stream = into_blocking(theirs)?;
+        Ok((Box::new(ours), PendingAttach { streams, stream }))
+    }
+
+    async fn reattach(&self, container: &ContainerId) -> Result<Reattached, TaskError> {
+        let directory = self.directories.of(container);
+        if let Some(greeting) = greet(&directory).await? {
+            let Greeting {
+                messages,
+                record,
+                exit,
+                paused,
+                execs,
+            } = greeting;
+            if let Some(exit) = exit {
+                return Ok(Reattached::Exited(exit));
+            }
+            let task = self.adopt(container, ShimTask::new(directory, record, messages, execs));
+            return Ok(Reattached::Running { task, paused });
+        }
+        if let Some(exit) = directory.exit_record() {
+            return Ok(Reattached::Exited(exit));
+        }
+        Ok(end_orphan(&directory)
+            .await?
+            .map_or(Reattached::Gone, Reattached::Exited))
+    }
+
+    async fn discard(&self, container: &ContainerId) -> Result<(), TaskError> {
+        let closed = self.shims().remove(container);
+        let directory = self.directories.of(container);
+        if let (Some(mut closed), true) = (closed, directory.exit_record().is_some()) {
+            // The usual case: the shim is in its last moments. Any other is looked into below.
+            let _ = tokio::time::timeout(LINGER, closed.wait_for(|closed| *closed)).await;
+        }
+        discard(&directory).await
+    }
+
+    fn remains(&self) -> Result<Vec<ContainerId>, TaskError> {
+        self.directories.list()
+    }
+
+    async fn logs(
+        &self,
+        target: &LogTarget,
+        query: LogQuery,
+        ended: watch::Receiver<bool>,
+    ) -> Result<LogStream, TaskError> {
+        logs::read(target, query, ended)
+    }
+
+    async fn remove_logs(&self, target: &LogTarget) -> Result<(), TaskError> {
+        logs::remove(target)
+    }
+
+    fn runtimes(&self) -> Vec<RuntimeInfo> {
+        runtimes::list(&self.config)
+    }
+
+    fn choose(&self, name: &str) -> Result<RuntimeChoice, TaskError> {
+        runtimes::choose(&self.config, name)
+    }
+}
+
+/// Waits for the news of a launch.
+async fn launched(messages: &mut Messages) -> Result<LaunchRecord, TaskError> {
+    match messages.next().await {
+        Ok(Some(ShimMessage::Launched(record))) => Ok(record),
+        Ok(Some(ShimMessage::LaunchFailed(error))) => Err(from_shim(error)),
+        Ok(Some(_)) => Err(TaskError::new(ErrorKind::Internal, "the shim spoke out of turn")),
+        Ok(None) => Err(TaskError::new(
+            ErrorKind::Unavailable,
+            "the shim ended before the container ran",
+        )),
+        Err(error) => Err(TaskError::io("cannot read from the shim", error)),
+    }
+}
+
+/// Takes a socket out of the event loop's hands; who receives it decides anew whether it blocks.
+fn into_blocking(socket: UnixStream) -> Result<OwnedFd, TaskError> {
+    socket
+        .into_std()
+        .map(OwnedFd::from)
+        .map_err(|error| TaskError::io("cannot hand over a socket", error))
+}
+
+fn beside_this_program() -> Result<PathBuf, TaskError> {
+    let own = std::env::current_exe().map_err(|error| TaskError::io("cannot find this program", error))?;
+    Ok(own.with_file_name("hyperbox-shim"))
+}
