@@ -3,7 +3,19 @@
 //!
 //! Core knows no mechanism: no system calls, no HTTP, no file formats. What it needs from the outside are the traits of [`seam`].
 
+pub mod container;
+mod engine;
 mod error;
+pub mod event;
+pub mod exec;
+pub mod failpoint;
+pub mod image;
+pub mod network;
+mod random;
 pub mod seam;
+pub mod system;
+pub mod time;
+pub mod volume;
 
+pub use engine::Engine;
 pub use error::{Result, ServiceError};

@@ -1,6 +1,20 @@
 // SPDX-License-Identifier: MIT
-//! Images: what manifests say.
+//! Images: what manifests and configurations say, which images there are, and how they come and go.
 
+mod archive;
+mod fetch;
+mod lease;
 pub mod manifest;
+mod pull;
+mod push;
+mod record;
+mod service;
 
+pub use archive::ArchiveStream;
+pub use lease::LayerLease;
 pub use manifest::{ImageManifest, ManifestError, ParsedManifest, choose_platform, media_type};
+pub use record::{HistoryEntry, ImageConfig, ImageLayer, ImageRecord};
+pub use service::{
+    ImageDependencies, ImageUser, ImageUsers, Images, ProgressStream, RemoveImageOptions, RemovedImage,
+    TransferProgress,
+};

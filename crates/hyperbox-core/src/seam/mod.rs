@@ -5,6 +5,7 @@
 //! and every fake passes.
 
 mod content;
+mod host;
 mod network;
 mod records;
 mod registry;
@@ -12,7 +13,9 @@ mod snapshot;
 mod task;
 mod volume;
 
+pub(crate) use content::io_kind;
 pub use content::{BlobInfo, ContentError, ContentStore, ContentWriter};
+pub use host::{DeviceNode, Host, HostError, LinkCounters, PathKind, ProcessInfo};
 pub use network::{Endpoint, EndpointRequest, NetworkDriver, NetworkError, NetworkSettings, Sandbox, SandboxRequest};
 pub use records::{Change, Records, RecordsError, Table};
 pub use registry::{

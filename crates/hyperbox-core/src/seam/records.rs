@@ -10,10 +10,6 @@ pub enum Table {
     Containers,
     /// Images by id (configuration digest).
     Images,
-    /// Image references (tags) by their full text.
-    References,
-    /// Layers by diff id.
-    Layers,
     /// Volumes by name.
     Volumes,
     /// Networks by id.
@@ -24,11 +20,9 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 5] = [
         Self::Containers,
         Self::Images,
-        Self::References,
-        Self::Layers,
         Self::Volumes,
         Self::Networks,
         Self::Meta,
@@ -39,8 +33,6 @@ impl Table {
         match self {
             Self::Containers => "containers",
             Self::Images => "images",
-            Self::References => "image_references",
-            Self::Layers => "layers",
             Self::Volumes => "volumes",
             Self::Networks => "networks",
             Self::Meta => "meta",

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+//! Creating a container: stage everything, then commit with one transaction.
+//!
+//! Order: reserve the name, make the volumes' directories and the writable layer, copy image content into new volumes, write the
+//! record together with the records of new volumes (the commit point), start the actor. A failed step undoes the earlier ones; what
+//! a crash leaves behind has no record and is collected by the next start.
+
+use std::sync::Arc;
+
+use hyperbox_types::{ContainerId, ContainerName};
+
+use super::actor::{Actor, put};
+use super::launch::{log_target, validate_references};
+use super::mounts::{self, Plan};
+use super::service::Inner;
+use super::table::Handle;
+use super::{
+    ContainerRecord, ContainerSpec, ContainerState, Containers, NetworkMode, Phase, ResolvedMount, merge, names, oci,
+};
+use crate::image::{ImageRecord, LayerLease};
+use crate::seam::ActiveKey;
+use crate::time::Timestamp;
+use crate::volume::Staged;
+use crate::{Result, ServiceError, failpoint, random};
+
+/// A container that was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: ContainerName,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl Containers {
+    /// Creates a container. `door_document` is kept as it is for the door that made the request.
+    ///
+    /// Not cancel-safe by itself; whatever a dropped call leaves is invisible and collected at the next start.
+    ///
+    /// # Errors
+    /// `NotFound` without the image, `Conflict` when the name is in use, `InvalidArgument` for contradictory wishes.
+    pub async fn create(
+        &self,
+        name: Option<ContainerName>,
+        spec: ContainerSpec,
+        door_document: serde_json::Value,
+    ) -> Result<Created> {
+        let inner = &self.inner;
+        let image = inner.with.images.get(&spec.image)?;
+        // From here on nobody removes the layers, even when the image goes.
+        let _lease: LayerLease = inner.with.images.lease(&image).await;
+        let id = ContainerId::from_bytes(random::bytes()?);
+        let name = match name {
+            Some(name) => name,
+            None => names::generate(|name| inner.table.is_taken(name))?,
+        };
+        let (mut record, warnings) = draft(inner, id.clone(), name.clone(), spec, door_document, &image)?;
+        inner.table.reserve(&name, &id)?;
+        match build(inner, &mut record, &image).await {
+            Ok(handle) => {
+                inner.table.insert(handle);
+                inner.publish("create", &record, []);
+                Ok(Created { id, name, warnings })
+            }
+            Err(error) => {
+                inner.table.release(&name, &id);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Merges, validates and completes a wish; touches nothing.
+fn draft(
+    inner: &Inner,
+    id: ContainerId,
+    name: ContainerName,
+    mut spec: ContainerSpec,
+    door_document: serde_json::Value,
+    image: &ImageRecord,
+) -> Result<(ContainerRecord, Vec<String>)> {
+    merge::merge(&mut spec, &image.config)?;
+    if !spec.working_dir.is_empty() && !spec.working_dir.starts_with('/') {
+        return Err(ServiceError::invalid(format!(
+            "the working directory '{}' is invalid, it needs to be an absolute path",
+            spec.working_dir
+        )));
+    }
+    oci::validate_resources(&spec.resources, inner.with.host.online_cpus())?;
+    oci::validate_capabilities(&spec.security)?;
+    if let super::SeccompChoice::Custom(text) = &spec.security.seccomp {
+        oci::parse_seccomp(text)?;
+    }
+    if spec.auto_remove && spec.restart != super::RestartPolicy::Never {
+        return Err(ServiceError::invalid(
+            "can't create 'AutoRemove' container with restart policy",
+        ));
+    }
+    if let NetworkMode::Bridge(network) = &spec.network {
+        inner.with.networks.get(network)?;
+    }
+    let runtime = if spec.runtime.is_empty() {
+        &inner.config.default_runtime
+    } else {
+        &spec.runtime
+    };
+    inner
+        .with
+        .tasks
+        .choose(runtime)
+        .map_err(|error| ServiceError::new(error.kind, error.message))?;
+    let mut warnings = Vec::new();
+    if spec.resources.memory_swap.is_some() && spec.resources.memory.is_none() {
+        warnings.push("Memory limit is unset, the swap limit has no effect.".to_owned());
+    }
+    let record = ContainerRecord {
+        id,
+        name,
+        created_at: Timestamp::now(),
+        image_id: image.id.clone(),
+        layers: image.layers.iter().map(|layer| layer.diff_id.clone()).collect(),
+        spec,
+        mounts: Vec::new(),
+        door_document,
+        state: ContainerState {
+            phase: Phase::Created,
+            ..ContainerState::default()
+        },
+    };
+    log_target(&record, &inner.config.containers_dir)?;
+    validate_references(inner, &record)?;
+    Ok((record, warnings))
+}
+
+async fn build(inner: &Arc<Inner>, record: &mut ContainerRecord, image: &ImageRecord) -> Result<Handle> {
+    let Plan { mounts, volumes } = mounts::plan(
+        &record.spec,
+        |name| inner.with.volumes.mountpoint(name),
+        inner.with.host.as_ref(),
+    )?;
+    record.mounts = mounts;
+    let key = ActiveKey(record.id.clone());
+    inner
+        .with
+        .snapshotter
+        .prepare(&key, &record.layers)
+        .await
+        .map_err(|error| ServiceError::from_mechanism("cannot make the writable layer", error.kind(), error))?;
+    failpoint!("create.after-snapshot");
+    let staged = match stage_volumes(inner, record, image, volumes).await {
+        Ok(staged) => staged,
+        Err(error) => {
+            discard_snapshot(inner, &key).await;
+            return Err(error);
+        }
+    };
+    failpoint!("create.after-volumes");
+    let mut changes = staged.changes()?;
+    changes.push(put(record)?);
+    if let Err(error) = inner.with.records.apply(&changes) {
+        inner.with.volumes.discard(staged).await;
+        discard_snapshot(inner, &key).await;
+        return Err(ServiceError::from_mechanism(
+            "cannot record the container",
+            error.kind,
+            error,
+        ));
+    }
+    failpoint!("create.after-record");
+    inner.with.volumes.publish(staged, &record.id);
+    let (actor, handle) = Actor::new(Arc::clone(inner), record.clone());
+    tokio::spawn(actor.run(None));
+    Ok(handle)
+}
+
+async fn stage_volumes(
+    inner: &Inner,
+    record: &ContainerRecord,
+    image: &ImageRecord,
+    wanted: Vec<mounts::WantedVolume>,
+) -> Result<Staged> {
+    let volumes = &inner.with.volumes;
+    let mut staged = Staged::default();
+    for volume in wanted {
+        if let Err(error) = volumes
+            .stage(&mut staged, volume.name, volume.labels, volume.anonymous)
+            .await
+        {
+            volumes.discard(staged).await;
+            return Err(error);
+        }
+    }
+    for mount in &record.mounts {
+        if let ResolvedMount::Volume {
+            name,
+            target,
+            populate: true,
+            ..
+        } = mount
+            && let Err(error) = volumes.populate(name, image, target).await
+        {
+            volumes.discard(staged).await;
+            return Err(error);
+        }
+    }
+    Ok(staged)
+}
+
+async fn discard_snapshot(inner: &Inner, key: &ActiveKey) {
+    if let Err(error) = inner.with.snapshotter.remove(key).await {
+        tracing::warn!(container = %key.0, %error, "writable layer not removed");
+    }
+}

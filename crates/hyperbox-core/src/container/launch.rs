@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT
+//! Launching: gathers what a run needs, in an order that leaves nothing behind when a step fails.
+//!
+//! Network namespace and endpoint first (they vanish with their last file descriptor), then the task. The record is written by the
+//! lifecycle after the launch; when the daemon dies in between, `restore.rs` finds the running task and adopts it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hyperbox_types::shim::{LogTarget, Stdio, UserSpec};
+use hyperbox_types::{ByteSize, ErrorKind};
+use tokio::sync::mpsc;
+
+use super::actor::{Actor, Command};
+use super::health::{self, Prober};
+use super::oci::{self, Surroundings};
+use super::resolver::{HostsInput, hosts_file, resolv_conf};
+use super::service::Inner;
+use super::spec::{NamespaceProvider, referenced_containers};
+use super::{ContainerRecord, HealthState, NamespaceMode, NetworkMode, Phase};
+use crate::network::Joined;
+use crate::seam::{ActiveKey, LaunchTask, Task, TaskError};
+use crate::time::Timestamp;
+use crate::{Result, ServiceError, failpoint};
+
+impl Actor {
+    /// Starts the process. On an error nothing of the run is left but the endpoint, which `ReleaseRun` gives back.
+    pub(super) async fn launch(&mut self) -> Result<Arc<dyn Task>> {
+        // Remains of an earlier run that was killed half-way would be in the way.
+        let providers = Providers::find(&self.inner, &self.record)?;
+        let joined = self.join_network(&providers).await?;
+        failpoint!("start.after-network");
+        self.life.state.endpoints = joined.endpoint.iter().cloned().collect();
+        let launch = self.assemble(providers, joined)?;
+        failpoint!("start.before-launch");
+        let name = self.record.name.clone();
+        self.inner
+            .with
+            .tasks
+            .launch(launch)
+            .await
+            .map_err(|error| launch_error(&name, error))
+    }
+
+    async fn join_network(&self, providers: &Providers) -> Result<Joined> {
+        let record = &self.record;
+        match &record.spec.network {
+            NetworkMode::Host => Ok(Joined::default()),
+            NetworkMode::Container(_) => {
+                let provider = providers.network.as_ref().map_or(0, |provider| provider.pid);
+                let namespace = self.inner.with.host.network_namespace(provider).map_err(|error| {
+                    ServiceError::from_mechanism("cannot join the network of another container", error.kind(), error)
+                })?;
+                Ok(Joined {
+                    namespace: Some(namespace),
+                    endpoint: None,
+                })
+            }
+            mode => {
+                let mac = record.spec.mac_address.clone();
+                self.inner
+                    .with
+                    .networks
+                    .join(&record.id, mode, record.spec.address, mac)
+                    .await
+            }
+        }
+    }
+
+    fn assemble(&mut self, providers: Providers, joined: Joined) -> Result<LaunchTask> {
+        let inner = Arc::clone(&self.inner);
+        let record = &self.record;
+        let spec = &record.spec;
+        let directory = inner.config.containers_dir.join(record.id.as_str());
+        let own_files = !matches!(spec.network, NetworkMode::Container(_));
+        let files_of = match &providers.network {
+            Some(provider) => inner.config.containers_dir.join(provider.id.as_str()),
+            None => directory.clone(),
+        };
+        let files = oci::engine_files(&files_of);
+        let around = Surroundings {
+            host: inner.with.host.as_ref(),
+            cgroup_parent: &inner.config.cgroup_parent,
+            kernel: inner.config.kernel,
+            files: Some(&files),
+            pid_provider: providers.pid,
+            ipc_provider: providers.ipc,
+            cgroup_v2: inner.config.cgroup_v2,
+        };
+        let configuration = oci::configuration(record, &around)?;
+        let rootfs = inner
+            .with
+            .snapshotter
+            .mount(&ActiveKey(record.id.clone()), &record.layers)
+            .map_err(|error| ServiceError::from_mechanism("cannot mount the container", error.kind(), error))?;
+        let terminal = spec.terminal.then_some(self.terminal_size);
+        Ok(LaunchTask {
+            container: record.id.clone(),
+            spec: configuration.to_string(),
+            rootfs,
+            user: UserSpec {
+                user: spec.user.clone(),
+                additional_groups: spec.additional_groups.clone(),
+            },
+            stdio: Stdio {
+                stdin: spec.open_stdin,
+                stdin_once: spec.stdin_once,
+                terminal,
+            },
+            log: log_target(record, &directory)?,
+            runtime: choose_runtime(&inner, record)?,
+            init: spec.init,
+            network_namespace: joined.namespace,
+            attached: std::mem::take(&mut self.pending_attaches),
+            files: if own_files {
+                engine_texts(&inner, &self.record, joined.endpoint.as_ref(), &files)
+            } else {
+                Vec::new()
+            },
+        })
+    }
+
+    /// Returns the prober of the container's health check, if it has one.
+    pub(super) fn prober_for(&mut self, task: Arc<dyn Task>, report: mpsc::Sender<Command>) -> Option<Prober> {
+        let check = self.record.spec.health.clone()?;
+        let command = health::command(&check)?;
+        let exec = crate::exec::ExecSpec::plain(command);
+        let process = oci::exec_process(&self.record, &exec, self.inner.with.host.as_ref()).ok()?;
+        let health = HealthState::default();
+        self.life.state.health = Some(health.clone());
+        self.refresh();
+        let spec = &self.record.spec;
+        Some(Prober {
+            task,
+            check,
+            process: process.to_string(),
+            user: UserSpec {
+                user: spec.user.clone(),
+                additional_groups: spec.additional_groups.clone(),
+            },
+            started_at: self.life.state.started_at.unwrap_or_else(Timestamp::now),
+            health,
+            report,
+        })
+    }
+}
+
+/// Containers whose namespaces are joined, all of them running.
+struct Providers {
+    pid: Option<NamespaceProvider>,
+    ipc: Option<NamespaceProvider>,
+    network: Option<NamespaceProvider>,
+}
+
+impl Providers {
+    fn find(inner: &Inner, record: &ContainerRecord) -> Result<Self> {
+        let spec = &record.spec;
+        let of_mode = |mode: &NamespaceMode| match mode {
+            NamespaceMode::Container(name) => provider(inner, name).map(Some),
+            _ => Ok(None),
+        };
+        let network = match &spec.network {
+            NetworkMode::Container(name) => Some(provider(inner, name)?),
+            _ => None,
+        };
+        Ok(Self {
+            pid: of_mode(&spec.namespaces.pid)?,
+            ipc: of_mode(&spec.namespaces.ipc)?,
+            network,
+        })
+    }
+}
+
+fn provider(inner: &Inner, name: &str) -> Result<NamespaceProvider> {
+    let handle = inner.table.find(name)?;
+    let record = handle.snapshot.borrow().record.clone();
+    match record {
+        Some(record) if record.state.phase == Phase::Running => Ok(NamespaceProvider {
+            id: record.id.clone(),
+            pid: record.state.pid,
+        }),
+        _ => Err(ServiceError::conflict(format!(
+            "cannot join a namespace of a non running container: {}",
+            handle.id
+        ))),
+    }
+}
+
+/// Refuses a container that refers to itself or to a container that does not exist.
+pub(super) fn validate_references(inner: &Inner, record: &ContainerRecord) -> Result<()> {
+    for name in referenced_containers(&record.spec) {
+        inner.table.find(name)?;
+    }
+    Ok(())
+}
+
+fn choose_runtime(inner: &Inner, record: &ContainerRecord) -> Result<hyperbox_types::shim::RuntimeChoice> {
+    let wish = &record.spec.runtime;
+    let name = if wish.is_empty() {
+        &inner.config.default_runtime
+    } else {
+        wish
+    };
+    inner
+        .with
+        .tasks
+        .choose(name)
+        .map_err(|error| ServiceError::new(error.kind, error.message))
+}
+
+/// Returns where a container's output is kept.
+///
+/// # Errors
+/// `InvalidArgument` for an unknown driver or a malformed option.
+pub(super) fn log_target(record: &ContainerRecord, directory: &std::path::Path) -> Result<LogTarget> {
+    let log = &record.spec.log;
+    let option = |key: &str| {
+        log.options
+            .get(key)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    };
+    match log.driver.as_str() {
+        "none" => Ok(LogTarget::None),
+        "json-file" | "local" | "" => {
+            let local = log.driver == "local";
+            let invalid = |key: &str, value: &str| {
+                ServiceError::invalid(format!("invalid value for log option {key}: {value:?}"))
+            };
+            let max_bytes = match option("max-size") {
+                None | Some("-1") if local => Some(20 << 20),
+                None | Some("-1") => None,
+                Some(text) => Some(ByteSize::parse(text).map_err(|_| invalid("max-size", text))?.0),
+            };
+            let max_files = match option("max-file") {
+                None => {
+                    if local {
+                        5
+                    } else {
+                        1
+                    }
+                }
+                Some(text) => text
+                    .parse()
+                    .ok()
+                    .filter(|count| *count > 0)
+                    .ok_or_else(|| invalid("max-file", text))?,
+            };
+            if max_files > 1 && max_bytes.is_none() {
+                return Err(ServiceError::invalid("max-file cannot be used without max-size"));
+            }
+            let path = directory.join(format!("{}-json.log", record.id));
+            Ok(LogTarget::JsonFile {
+                path,
+                max_bytes,
+                max_files,
+            })
+        }
+        other => Err(
+            ServiceError::invalid(format!("logger: no log driver named '{other}' is registered"))
+                .with_hint("use --log-driver json-file, local or none"),
+        ),
+    }
+}
+
+fn engine_texts(
+    inner: &Inner,
+    record: &ContainerRecord,
+    endpoint: Option<&crate::seam::Endpoint>,
+    files: &oci::EngineFiles,
+) -> Vec<(PathBuf, String)> {
+    let hostname = oci::hostname(record);
+    let address: Option<IpAddr> = endpoint.map(|endpoint| endpoint.address);
+    let gateway = endpoint.map(|endpoint| endpoint.gateway);
+    let hosts = hosts_file(&HostsInput {
+        hostname,
+        domainname: &record.spec.domainname,
+        address,
+        gateway,
+        extra: &record.spec.extra_hosts,
+    });
+    let host_configuration = inner.with.networks.host_resolver_configuration();
+    vec![
+        (files.hostname.clone(), format!("{hostname}\n")),
+        (files.hosts.clone(), hosts),
+        (
+            files.resolv_conf.clone(),
+            resolv_conf(&record.spec, &host_configuration),
+        ),
+    ]
+}
+
+/// Gives a failed launch the beginning that Docker's clients know.
+fn launch_error(name: &hyperbox_types::ContainerName, error: TaskError) -> ServiceError {
+    let fault = error.command;
+    let kind = if fault.is_some() {
+        ErrorKind::InvalidArgument
+    } else {
+        error.kind
+    };
+    let prefix = "failed to create task for container: failed to create shim task: OCI runtime create failed";
+    let mut mapped = ServiceError::from_mechanism(prefix, kind, error).with_command_fault(fault);
+    if fault == Some(hyperbox_types::shim::CommandFault::NotFound) {
+        mapped = mapped.with_hint(format!(
+            "check the command of container {name} and the PATH of its image"
+        ));
+    }
+    mapped
+}

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: MIT
+//! The life of a container as a pure state machine.
+//!
+//! [`step`] takes the present life and an event and returns the actions to perform, in order; it touches nothing else. The actor of
+//! the container (`actor.rs`) owns the life, performs the actions and feeds back what came of them.
+//!
+//! ```text
+//!            start           launched            process ended
+//!  Created ─────────▶ (launch) ─────▶ Running ─────────────────────▶ Exited ──┐ start
+//!     ▲                  │            ▲ │ ▲     restart policy says so  │     │
+//!     └── launch failed ─┘      unpause │ │ pause      ▼                ▼     ▼
+//!                                       ▼ │       Restarting ──due──▶ (launch)
+//!                                      Paused
+//!  any phase ── remove ──▶ Removing ──▶ gone
+//! ```
+//!
+//! A stop or kill by hand is remembered (`manually_stopped`) until the next start by hand: no restart policy overrides it.
+
+use std::time::Duration;
+
+use hyperbox_types::Signal;
+use hyperbox_types::shim::ExitRecord;
+
+use super::{ContainerState, Phase, RestartPolicy};
+use crate::time::Timestamp;
+
+/// The first pause before a restart; doubled each time.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// The longest pause.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// A run of that length makes the next pause the first again.
+const STABLE_RUN: Duration = Duration::from_secs(10);
+
+/// The engine's view of one container's life: the persisted state and what matters only to this daemon process.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Life {
+    pub state: ContainerState,
+    /// A launch is under way.
+    pub launching: bool,
+    /// Start again as soon as the present run ended (`restart`).
+    pub restart_requested: bool,
+    /// Remove as soon as the present run ended.
+    pub removal_requested: bool,
+    /// Last pause before a restart.
+    pub backoff: Option<Duration>,
+}
+
+/// Unchanging facts that decisions depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rules {
+    pub restart: RestartPolicy,
+    pub auto_remove: bool,
+    pub stop_signal: Signal,
+}
+
+/// Something that happened or is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Event {
+    /// A client wants it started.
+    StartRequested,
+    /// The process runs.
+    Launched { pid: u32, at: Timestamp },
+    /// The process could not be started.
+    LaunchFailed { exit_code: i32, error: String },
+    /// A client wants it stopped within that time; `None` waits for ever.
+    StopRequested {
+        signal: Option<Signal>,
+        patience: Option<Duration>,
+    },
+    /// A client wants it stopped and started again.
+    RestartRequested {
+        signal: Option<Signal>,
+        patience: Option<Duration>,
+    },
+    /// The patience of a stop is over.
+    PatienceOver,
+    /// A client sends a signal.
+    KillRequested { signal: Signal },
+    /// All processes are frozen.
+    Paused,
+    /// All processes run again.
+    Unpaused,
+    /// The process ended.
+    Exited(ExitRecord),
+    /// The pause before a restart is over.
+    RestartDue,
+    /// A client wants it removed.
+    RemoveRequested { force: bool },
+}
+
+/// What is to be done, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Action {
+    /// Start the process.
+    Launch,
+    /// Send a signal to the first process.
+    Signal(Signal),
+    /// Send `SIGKILL` to all processes.
+    KillAll,
+    /// Thaw a frozen container so that it can receive its signal.
+    Thaw,
+    /// Come back with [`Event::PatienceOver`].
+    ArmPatience(Duration),
+    /// Come back with [`Event::RestartDue`].
+    ArmRestart(Duration),
+    /// Write the record.
+    Persist,
+    /// Give back what a run holds: task remains, network endpoint.
+    ReleaseRun,
+    /// Tell listeners.
+    Publish(&'static str),
+    /// Remove the container and its anonymous volumes.
+    AutoRemove,
+    /// Remove the container as the client asked.
+    Remove,
+}
+
+/// Why an event is refused in this phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is in the wished state.
+    NotModified,
+    /// A frozen container cannot do that.
+    Paused,
+    /// It is not running.
+    NotRunning,
+    /// It is being removed.
+    Removing,
+    /// It is dead.
+    Dead,
+    /// It runs and removal was not forced.
+    Running,
+    /// It is frozen and removal was not forced.
+    RunningPaused,
+    /// It is about to be restarted.
+    Restarting,
+}
+
+/// Decides what an event does to a life.
+pub(super) fn step(life: &mut Life, rules: Rules, event: Event) -> Result<Vec<Action>, Refusal> {
+    match event {
+        Event::StartRequested => start(life),
+        Event::Launched { pid, at } => Ok(launched(life, pid, at)),
+        Event::LaunchFailed { exit_code, error } => Ok(launch_failed(life, rules, exit_code, error)),
+        Event::StopRequested { signal, patience } => stop(life, rules, signal, patience),
+        Event::RestartRequested { signal, patience } => restart(life, rules, signal, patience),
+        Event::PatienceOver => Ok(patience_over(life)),
+        Event::KillRequested { signal } => kill(life, rules, signal),
+        Event::Paused => Ok(change_phase(life, Phase::Running, Phase::Paused, "pause")),
+        Event::Unpaused => Ok(change_phase(life, Phase::Paused, Phase::Running, "unpause")),
+        Event::Exited(exit) => Ok(exited(life, rules, &exit)),
+        Event::RestartDue => Ok(restart_due(life)),
+        Event::RemoveRequested { force } => remove(life, force),
+    }
+}
+
+fn start(life: &mut Life) -> Result<Vec<Action>, Refusal> {
+    match life.state.phase {
+        _ if life.launching => Err(Refusal::NotModified),
+        Phase::Running => Err(Refusal::NotModified),
+        Phase::Paused => Err(Refusal::Paused),
+        Phase::Removing => Err(Refusal::Removing),
+        Phase::Dead => Err(Refusal::Dead),
+        Phase::Created | Phase::Exited | Phase::Restarting => {
+            life.state.manually_stopped = false;
+            life.state.restart_count = 0;
+            life.backoff = None;
+            life.launching = true;
+            Ok(vec![Action::Launch])
+        }
+    }
+}
+
+fn launched(life: &mut Life, pid: u32, at: Timestamp) -> Vec<Action> {
+    life.launching = false;
+    life.restart_requested = false;
+    let state = &mut life.state;
+    state.phase = Phase::Running;
+    state.pid = pid;
+    state.started_at = Some(at);
+
+    state.exit_code = 0;
+    state.error.clear();
+    state.out_of_memory = false;
+    let mut actions = vec![Action::Persist, Action::Publish("start")];
+    if life.removal_requested {
+        actions.push(Action::KillAll);
+    }
+    actions
+}
+
+fn launch_failed(life: &mut Life, rules: Rules, exit_code: i32, error: String) -> Vec<Action> {
+    life.launching = false;
+    life.restart_requested = false;
+    let state = &mut life.state;
+    let restarting = state.phase == Phase::Restarting;
+    state.pid = 0;
+    state.exit_code = exit_code;
+    state.error = error;
+    if restarting {
+        // A restart that fails is tried again, as any other failed run.
+        if let Some(pause) = next_backoff(life, rules, exit_code, None) {
+            return vec![Action::ReleaseRun, Action::Persist, Action::ArmRestart(pause)];
+        }
+        life.state.phase = Phase::Exited;
+    }
+    let mut actions = vec![Action::ReleaseRun, Action::Persist];
+    actions.extend(after_end(life, rules));
+    actions
+}
+
+fn stop(
+    life: &mut Life,
+    rules: Rules,
+    signal: Option<Signal>,
+    patience: Option<Duration>,
+) -> Result<Vec<Action>, Refusal> {
+    match life.state.phase {
+        Phase::Running | Phase::Paused => {
+            life.state.manually_stopped = true;
+            life.restart_requested = false;
+            Ok(interrupt(life, rules, signal, patience))
+        }
+        Phase::Restarting => {
+            life.state.manually_stopped = true;
+            life.state.phase = Phase::Exited;
+            let mut actions = vec![Action::Persist, Action::Publish("stop")];
+            actions.extend(after_end(life, rules));
+            Ok(actions)
+        }
+        Phase::Created if life.launching => Err(Refusal::Restarting),
+        Phase::Created | Phase::Exited | Phase::Removing | Phase::Dead => Err(Refusal::NotModified),
+    }
+}
+
+fn interrupt(life: &Life, rules: Rules, signal: Option<Signal>, patience: Option<Duration>) -> Vec<Action> {
+    let signal = signal.unwrap_or(rules.stop_signal);
+    let mut actions = Vec::new();
+    if life.state.phase == Phase::Paused {
+        actions.push(Action::Thaw);
+    }
+    if patience == Some(Duration::ZERO) && signal != Signal::KILL {
+        actions.extend([Action::Publish("kill"), Action::Signal(signal), Action::KillAll]);
+    } else {
+        actions.extend([Action::Publish("kill"), Action::Signal(signal)]);
+        actions.extend(patience.map(Action::ArmPatience));
+    }
+    actions
+}
+
+fn restart(
+    life: &mut Life,
+    rules: Rules,
+    signal: Option<Signal>,
+    patience: Option<Duration>,
+) -> Result<Vec<Action>, Refusal> {
+    match life.state.phase {
+        Phase::Running | Phase::Paused => {
+            life.restart_requested = true;
+            life.state.manually_stopped = false;
+            Ok(interrupt(life, rules, signal, patience))
+        }
+        _ => start(life),
+    }
+}
+
+fn patience_over(life: &Life) -> Vec<Action> {
+    if life.state.phase.is_alive() {
+        vec![Action::KillAll]
+    } else {
+        Vec::new()
+    }
+}
+
+fn kill(life: &mut Life, rules: Rules, signal: Signal) -> Result<Vec<Action>, Refusal> {
+    match life.state.phase {
+        Phase::Running | Phase::Paused => {
+            let mut actions = Vec::new();
+            if signal == Signal::KILL || signal == rules.stop_signal {
+                life.state.manually_stopped = true;
+                life.restart_requested = false;
+                if life.state.phase == Phase::Paused {
+                    actions.push(Action::Thaw);
+                }
+            }
+            actions.extend([Action::Publish("kill"), Action::Signal(signal)]);
+            Ok(actions)
+        }
+        Phase::Removing => Err(Refusal::Removing),
+        Phase::Restarting => {
+            life.state.manually_stopped = true;
+            life.state.phase = Phase::Exited;
+            let mut actions = vec![Action::Persist, Action::Publish("kill")];
+            actions.extend(after_end(life, rules));
+            Ok(actions)
+        }
+        Phase::Created | Phase::Exited | Phase::Dead => Err(Refusal::NotRunning),
+    }
+}
+
+fn change_phase(life: &mut Life, from: Phase, to: Phase, event: &'static str) -> Vec<Action> {
+    if life.state.phase != from {
+        return Vec::new();
+    }
+    life.state.phase = to;
+    vec![Action::Persist, Action::Publish(event)]
+}
+
+fn exited(life: &mut Life, rules: Rules, exit: &ExitRecord) -> Vec<Action> {
+    if !life.state.phase.is_alive() {
+        return Vec::new();
+    }
+    let ended = Timestamp(exit.finished_at_ns);
+    let ran = life.state.started_at.map(|started| ended.since(started));
+    let state = &mut life.state;
+    state.pid = 0;
+    state.exit_code = exit.code;
+    state.out_of_memory = exit.out_of_memory;
+    state.finished_at = Some(ended);
+    state.phase = Phase::Exited;
+    let mut actions = Vec::new();
+    if exit.out_of_memory {
+        actions.push(Action::Publish("oom"));
+    }
+    actions.push(Action::Publish("die"));
+    actions.push(Action::ReleaseRun);
+    if std::mem::take(&mut life.restart_requested) && !life.removal_requested {
+        life.launching = true;
+        actions.extend([Action::Persist, Action::Launch]);
+        return actions;
+    }
+    if !life.removal_requested
+        && let Some(pause) = next_backoff(life, rules, exit.code, ran)
+    {
+        life.state.phase = Phase::Restarting;
+        life.state.restart_count += 1;
+        actions.extend([Action::Persist, Action::ArmRestart(pause)]);
+        return actions;
+    }
+    if life.state.manually_stopped {
+        actions.push(Action::Publish("stop"));
+    }
+    actions.push(Action::Persist);
+    actions.extend(after_end(life, rules));
+    actions
+}
+
+/// Decides whether the policy wants another run, and after what pause.
+fn next_backoff(life: &mut Life, rules: Rules, exit_code: i32, ran: Option<Duration>) -> Option<Duration> {
+    if life.state.manually_stopped {
+        return None;
+    }
+    let wanted = match rules.restart {
+        RestartPolicy::Never => false,
+        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+        RestartPolicy::OnFailure { maximum_retries } => {
+            exit_code != 0 && (maximum_retries == 0 || life.state.restart_count < maximum_retries)
+        }
+    };
+    if !wanted {
+        return None;
+    }
+    let stable = ran.is_some_and(|ran| ran >= STABLE_RUN);
+    let pause = match life.backoff {
+        Some(last) if !stable => (last * 2).min(LONGEST_BACKOFF),
+        _ => FIRST_BACKOFF,
+    };
+    life.backoff = Some(pause);
+    Some(pause)
+}
+
+fn after_end(life: &Life, rules: Rules) -> Option<Action> {
+    if life.removal_requested {
+        Some(Action::Remove)
+    } else if rules.auto_remove {
+        Some(Action::AutoRemove)
+    } else {
+        None
+    }
+}
+
+fn restart_due(life: &mut Life) -> Vec<Action> {
+    if life.state.phase != Phase::Restarting || life.launching || life.state.manually_stopped {
+        return Vec::new();
+    }
+    life.launching = true;
+    vec![Action::Launch]
+}
+
+fn remove(life: &mut Life, force: bool) -> Result<Vec<Action>, Refusal> {
+    match life.state.phase {
+        Phase::Removing if life.removal_requested => Err(Refusal::Removing),
+        Phase::Running if !force => Err(Refusal::Running),
+        Phase::Paused if !force => Err(Refusal::RunningPaused),
+        Phase::Restarting if !force => Err(Refusal::Restarting),
+        Phase::Running | Phase::Paused => {
+            life.removal_requested = true;
+            life.restart_requested = false;
+            life.state.manually_stopped = true;
+            let mut actions = Vec::new();
+            if life.state.phase == Phase::Paused {
+                actions.push(Action::Thaw);
+            }
+            actions.extend([Action::Publish("kill"), Action::KillAll]);
+            Ok(actions)
+        }
+        _ if life.launching => {
+            life.removal_requested = true;
+            Ok(Vec::new())
+        }
+        Phase::Created | Phase::Exited | Phase::Dead | Phase::Restarting | Phase::Removing => {
+            life.removal_requested = true;
+            Ok(vec![Action::Remove])
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "lifecycle_tests.rs"]
+mod tests;

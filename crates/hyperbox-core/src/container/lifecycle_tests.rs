@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: MIT
+//! Tables for the life of a container.
+
+use super::*;
+
+const RULES: Rules = Rules {
+    restart: RestartPolicy::Never,
+    auto_remove: false,
+    stop_signal: Signal::TERM,
+};
+
+fn exit(code: i32, at_seconds: i64) -> Event {
+    Event::Exited(ExitRecord {
+        code,
+        finished_at_ns: at_seconds * 1_000_000_000,
+        out_of_memory: false,
+    })
+}
+
+fn running(rules: Rules) -> Life {
+    let mut life = Life::default();
+    step(&mut life, rules, Event::StartRequested).expect("start");
+    step(
+        &mut life,
+        rules,
+        Event::Launched {
+            pid: 7,
+            at: Timestamp(0),
+        },
+    )
+    .expect("launched");
+    life
+}
+
+#[test]
+fn plain_life() {
+    let mut life = Life::default();
+    assert_eq!(step(&mut life, RULES, Event::StartRequested), Ok(vec![Action::Launch]));
+    assert_eq!(step(&mut life, RULES, Event::StartRequested), Err(Refusal::NotModified));
+    assert_eq!(
+        step(
+            &mut life,
+            RULES,
+            Event::Launched {
+                pid: 7,
+                at: Timestamp(0)
+            }
+        ),
+        Ok(vec![Action::Persist, Action::Publish("start")])
+    );
+    assert_eq!((life.state.phase, life.state.pid), (Phase::Running, 7));
+    assert_eq!(
+        step(&mut life, RULES, exit(3, 1)),
+        Ok(vec![Action::Publish("die"), Action::ReleaseRun, Action::Persist])
+    );
+    assert_eq!(
+        (life.state.phase, life.state.exit_code, life.state.pid),
+        (Phase::Exited, 3, 0)
+    );
+    assert_eq!(step(&mut life, RULES, Event::StartRequested), Ok(vec![Action::Launch]));
+}
+
+#[test]
+fn events_that_a_phase_refuses() {
+    let at = |phase| Life {
+        state: ContainerState {
+            phase,
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let stop = || Event::StopRequested {
+        signal: None,
+        patience: None,
+    };
+    let kill = || Event::KillRequested { signal: Signal::HUP };
+    let remove = || Event::RemoveRequested { force: false };
+    for (phase, event, refusal) in [
+        (Phase::Running, Event::StartRequested, Refusal::NotModified),
+        (Phase::Paused, Event::StartRequested, Refusal::Paused),
+        (Phase::Removing, Event::StartRequested, Refusal::Removing),
+        (Phase::Dead, Event::StartRequested, Refusal::Dead),
+        (Phase::Created, stop(), Refusal::NotModified),
+        (Phase::Exited, stop(), Refusal::NotModified),
+        (Phase::Created, kill(), Refusal::NotRunning),
+        (Phase::Exited, kill(), Refusal::NotRunning),
+        (Phase::Running, remove(), Refusal::Running),
+        (Phase::Paused, remove(), Refusal::RunningPaused),
+        (Phase::Restarting, remove(), Refusal::Restarting),
+    ] {
+        let mut life = at(phase);
+        let before = life.clone();
+        assert_eq!(
+            step(&mut life, RULES, event.clone()),
+            Err(refusal),
+            "{phase:?} {event:?}"
+        );
+        assert_eq!(life, before, "a refused event changes nothing: {phase:?} {event:?}");
+    }
+}
+
+#[test]
+fn stop_escalates() {
+    let mut life = running(RULES);
+    let patience = Duration::from_secs(10);
+    assert_eq!(
+        step(
+            &mut life,
+            RULES,
+            Event::StopRequested {
+                signal: None,
+                patience: Some(patience)
+            }
+        ),
+        Ok(vec![
+            Action::Publish("kill"),
+            Action::Signal(Signal::TERM),
+            Action::ArmPatience(patience)
+        ])
+    );
+    assert_eq!(step(&mut life, RULES, Event::PatienceOver), Ok(vec![Action::KillAll]));
+    step(&mut life, RULES, exit(137, 1)).expect("exit");
+    assert_eq!(step(&mut life, RULES, Event::PatienceOver), Ok(vec![]));
+}
+
+#[test]
+fn stop_of_a_frozen_container_thaws_it() {
+    let mut life = running(RULES);
+    step(&mut life, RULES, Event::Paused).expect("pause");
+    let actions = step(
+        &mut life,
+        RULES,
+        Event::StopRequested {
+            signal: Some(Signal::INT),
+            patience: None,
+        },
+    )
+    .expect("stop");
+    assert_eq!(
+        actions,
+        vec![Action::Thaw, Action::Publish("kill"), Action::Signal(Signal::INT)]
+    );
+}
+
+#[test]
+fn restart_policy_decides_after_an_exit() {
+    let on_failure = |maximum_retries| RestartPolicy::OnFailure { maximum_retries };
+    for (policy, code, restarts) in [
+        (RestartPolicy::Never, 1, false),
+        (RestartPolicy::Always, 0, true),
+        (RestartPolicy::UnlessStopped, 0, true),
+        (on_failure(0), 0, false),
+        (on_failure(0), 1, true),
+        (on_failure(3), 1, true),
+    ] {
+        let rules = Rules {
+            restart: policy,
+            ..RULES
+        };
+        let mut life = running(rules);
+        let actions = step(&mut life, rules, exit(code, 1)).expect("exit");
+        assert_eq!(
+            actions.contains(&Action::ArmRestart(FIRST_BACKOFF)),
+            restarts,
+            "{policy:?} {code}"
+        );
+        assert_eq!(
+            life.state.phase,
+            if restarts { Phase::Restarting } else { Phase::Exited }
+        );
+    }
+}
+
+#[test]
+fn back_off_doubles_and_a_stable_run_resets_it() {
+    let rules = Rules {
+        restart: RestartPolicy::Always,
+        ..RULES
+    };
+    let mut life = running(rules);
+    let mut pauses = Vec::new();
+    for ran_seconds in [1, 1, 1, 20, 1] {
+        life.state.started_at = Some(Timestamp(0));
+        for action in step(&mut life, rules, exit(1, ran_seconds)).expect("exit") {
+            if let Action::ArmRestart(pause) = action {
+                pauses.push(pause.as_millis());
+            }
+        }
+        assert_eq!(step(&mut life, rules, Event::RestartDue), Ok(vec![Action::Launch]));
+        step(
+            &mut life,
+            rules,
+            Event::Launched {
+                pid: 1,
+                at: Timestamp(0),
+            },
+        )
+        .expect("launched");
+    }
+    assert_eq!(pauses, [100, 200, 400, 100, 200]);
+    assert_eq!(life.state.restart_count, 5);
+}
+
+#[test]
+fn on_failure_gives_up() {
+    let rules = Rules {
+        restart: RestartPolicy::OnFailure { maximum_retries: 2 },
+        ..RULES
+    };
+    let mut life = running(rules);
+    for expected in [Phase::Restarting, Phase::Restarting, Phase::Exited] {
+        step(&mut life, rules, exit(1, 1)).expect("exit");
+        assert_eq!(life.state.phase, expected);
+        step(&mut life, rules, Event::RestartDue).expect("due");
+        if life.launching {
+            step(
+                &mut life,
+                rules,
+                Event::Launched {
+                    pid: 1,
+                    at: Timestamp(0),
+                },
+            )
+            .expect("launched");
+        }
+    }
+}
+
+#[test]
+fn stop_by_hand_beats_the_policy() {
+    let rules = Rules {
+        restart: RestartPolicy::Always,
+        ..RULES
+    };
+    let mut life = running(rules);
+    step(
+        &mut life,
+        rules,
+        Event::StopRequested {
+            signal: None,
+            patience: None,
+        },
+    )
+    .expect("stop");
+    let actions = step(&mut life, rules, exit(143, 1)).expect("exit");
+    assert_eq!(
+        actions,
+        vec![
+            Action::Publish("die"),
+            Action::ReleaseRun,
+            Action::Publish("stop"),
+            Action::Persist
+        ]
+    );
+    assert!(life.state.manually_stopped);
+    let mut waiting = running(rules);
+    step(&mut waiting, rules, exit(1, 1)).expect("exit");
+    step(
+        &mut waiting,
+        rules,
+        Event::StopRequested {
+            signal: None,
+            patience: None,
+        },
+    )
+    .expect("stop");
+    assert_eq!(waiting.state.phase, Phase::Exited);
+    assert_eq!(step(&mut waiting, rules, Event::RestartDue), Ok(vec![]));
+}
+
+#[test]
+fn restart_launches_again_at_once() {
+    let mut life = running(RULES);
+    step(
+        &mut life,
+        RULES,
+        Event::RestartRequested {
+            signal: None,
+            patience: None,
+        },
+    )
+    .expect("restart");
+    let actions = step(&mut life, RULES, exit(143, 1)).expect("exit");
+    assert_eq!(
+        actions,
+        vec![
+            Action::Publish("die"),
+            Action::ReleaseRun,
+            Action::Persist,
+            Action::Launch
+        ]
+    );
+}
+
+#[test]
+fn removal() {
+    let rules = Rules {
+        auto_remove: true,
+        ..RULES
+    };
+    let mut life = running(rules);
+    assert_eq!(
+        step(&mut life, rules, exit(0, 1)).expect("exit").last(),
+        Some(&Action::AutoRemove)
+    );
+
+    let mut forced = running(RULES);
+    assert_eq!(
+        step(&mut forced, RULES, Event::RemoveRequested { force: true }),
+        Ok(vec![Action::Publish("kill"), Action::KillAll])
+    );
+    assert_eq!(
+        step(&mut forced, RULES, exit(137, 1)).expect("exit").last(),
+        Some(&Action::Remove)
+    );
+
+    let mut created = Life::default();
+    assert_eq!(
+        step(&mut created, RULES, Event::RemoveRequested { force: false }),
+        Ok(vec![Action::Remove])
+    );
+}
+
+#[test]
+fn failed_launch() {
+    let mut life = Life::default();
+    step(&mut life, RULES, Event::StartRequested).expect("start");
+    let failed = || Event::LaunchFailed {
+        exit_code: 127,
+        error: "no".to_owned(),
+    };
+    assert_eq!(
+        step(&mut life, RULES, failed()),
+        Ok(vec![Action::ReleaseRun, Action::Persist])
+    );
+    assert_eq!((life.state.phase, life.state.exit_code), (Phase::Created, 127));
+
+    let rules = Rules {
+        auto_remove: true,
+        ..RULES
+    };
+    let mut life = Life::default();
+    step(&mut life, rules, Event::StartRequested).expect("start");
+    assert_eq!(
+        step(&mut life, rules, failed()).expect("failed").last(),
+        Some(&Action::AutoRemove)
+    );
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//! Containers: what they are made of, how they live, and the service that keeps them.
+//!
+//! [`Containers`] is the door to it: it resolves names, creates, and hands everything else to the container's *actor*, one tokio
+//! task per container that alone changes the container's state (`actor.rs`). What the actor does with an event is decided by the
+//! pure state machine of `lifecycle.rs`; the record it publishes is immutable and shared by all readers.
+
+mod actor;
+mod create;
+mod health;
+mod launch;
+mod lifecycle;
+mod merge;
+mod mounts;
+mod names;
+pub(crate) mod oci;
+mod operations;
+mod removal;
+mod resolver;
+mod restore;
+mod service;
+mod spec;
+mod state;
+mod table;
+mod wait;
+
+pub use actor::StopOptions;
+pub use create::Created;
+pub use operations::{AttachOptions, Attached, StatsSample, UpdateOptions};
+pub use removal::{Pruned, RemoveOptions};
+pub(crate) use service::event_attributes;
+pub use service::{Config, Containers, Dependencies};
+pub use spec::{
+    Bind, BlockDeviceLimit, ContainerSpec, DeviceMapping, HealthCheck, HealthTest, LogOptions, MountRequest,
+    MountSource, NamespaceMode, NamespaceModes, NetworkMode, Propagation, Resources, RestartPolicy, Rlimit,
+    SeccompChoice, Security,
+};
+pub use state::{ContainerRecord, ContainerState, HealthProbe, HealthState, HealthStatus, Phase, ResolvedMount};
+pub use wait::{WaitCondition, WaitResult, Waiter};

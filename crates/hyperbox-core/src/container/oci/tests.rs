@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+//! The OCI configuration of typical containers.
+
+use super::*;
+use crate::container::{DeviceMapping, Phase, Rlimit, Security};
+use crate::seam::HostError;
+use crate::time::Timestamp;
+use hyperbox_types::{ContainerId, ContainerName, Digest, ImageId};
+
+#[derive(Debug)]
+struct TestHost;
+
+impl Host for TestHost {
+    fn devices(&self, path: &Path) -> std::result::Result<Vec<DeviceNode>, HostError> {
+        let node = |path: &str, minor| DeviceNode {
+            path: path.into(),
+            block: false,
+            major: 10,
+            minor,
+            mode: 0o660,
+            uid: 0,
+            gid: 0,
+        };
+        Ok(match path.to_str() {
+            Some("/dev/snd") => vec![node("/dev/snd/a", 1), node("/dev/snd/b", 2)],
+            _ => vec![node("/dev/fuse", 229)],
+        })
+    }
+    fn all_devices(&self) -> std::result::Result<Vec<DeviceNode>, HostError> {
+        self.devices(Path::new("/dev/snd"))
+    }
+    fn path_kind(&self, path: &Path) -> std::result::Result<PathKind, HostError> {
+        Ok(if path == Path::new("/dev/snd") {
+            PathKind::Directory
+        } else {
+            PathKind::Other
+        })
+    }
+    fn create_directory(&self, _: &Path) -> std::result::Result<(), HostError> {
+        Ok(())
+    }
+    fn remove_directory(&self, _: &Path) -> std::result::Result<(), HostError> {
+        Ok(())
+    }
+    fn network_namespace(&self, pid: u32) -> std::result::Result<std::os::fd::OwnedFd, HostError> {
+        Err(HostError {
+            operation: "open",
+            path: pid.to_string(),
+            source: std::io::ErrorKind::NotFound.into(),
+        })
+    }
+    fn processes(&self, _: &[u32]) -> Vec<crate::seam::ProcessInfo> {
+        Vec::new()
+    }
+    fn link_counters(&self, _: u32) -> Vec<crate::seam::LinkCounters> {
+        Vec::new()
+    }
+    fn system_cpu_ns(&self) -> u64 {
+        0
+    }
+    fn online_cpus(&self) -> u32 {
+        2
+    }
+    fn memory_bytes(&self) -> u64 {
+        1 << 30
+    }
+    fn capabilities(&self) -> Vec<String> {
+        ["CAP_CHOWN", "CAP_KILL", "CAP_SYS_ADMIN"].map(str::to_owned).to_vec()
+    }
+}
+
+fn record(spec: ContainerSpec) -> ContainerRecord {
+    ContainerRecord {
+        id: ContainerId::from_bytes([7; 32]),
+        name: ContainerName::parse("web").expect("name"),
+        created_at: Timestamp(0),
+        image_id: ImageId(Digest::from_sha256([0; 32])),
+        layers: Vec::new(),
+        spec,
+        mounts: Vec::new(),
+        door_document: Value::Null,
+        state: crate::container::ContainerState {
+            phase: Phase::Created,
+            ..Default::default()
+        },
+    }
+}
+
+fn configured(spec: ContainerSpec) -> Value {
+    let around = Surroundings {
+        host: &TestHost,
+        cgroup_parent: "/hyperbox",
+        kernel: (6, 18),
+        files: None,
+        pid_provider: Some(NamespaceProvider {
+            id: ContainerId::from_bytes([9; 32]),
+            pid: 42,
+        }),
+        ipc_provider: None,
+        cgroup_v2: true,
+    };
+    configuration(&record(spec), &around).expect("valid")
+}
+
+fn namespace<'a>(configuration: &'a Value, kind: &str) -> Option<&'a Value> {
+    let list = configuration["linux"]["namespaces"].as_array().expect("namespaces");
+    list.iter().find(|namespace| namespace["type"] == kind)
+}
+
+#[test]
+fn result_is_an_oci_configuration() {
+    let spec = ContainerSpec {
+        command: Some(vec!["sh".to_owned()]),
+        ..ContainerSpec::default()
+    };
+    let configuration = configured(spec);
+    let parsed: oci_spec::runtime::Spec = serde_json::from_value(configuration.clone()).expect("OCI specification");
+    assert_eq!(parsed.hostname().as_deref(), Some("070707070707"));
+    assert_eq!(
+        configuration["linux"]["cgroupsPath"],
+        format!("/hyperbox/{}", "07".repeat(32))
+    );
+    assert_eq!(
+        configuration["process"]["capabilities"]["bounding"],
+        json!(["CAP_CHOWN", "CAP_KILL"])
+    );
+    assert_eq!(
+        configuration["process"]["env"],
+        json!([DEFAULT_PATH, "HOSTNAME=070707070707"])
+    );
+    assert!(configuration["linux"]["seccomp"].is_object());
+}
+
+#[test]
+fn privileged_hides_nothing() {
+    let security = Security {
+        privileged: true,
+        ..Security::default()
+    };
+    let configuration = configured(ContainerSpec {
+        security,
+        ..ContainerSpec::default()
+    });
+    let linux = &configuration["linux"];
+    assert!(linux.get("seccomp").is_none() && linux.get("maskedPaths").is_none());
+    assert_eq!(
+        linux["resources"]["devices"],
+        json!([{ "allow": true, "access": "rwm" }])
+    );
+    assert_eq!(linux["devices"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn namespaces_follow_their_modes() {
+    let mut spec = ContainerSpec::default();
+    spec.namespaces.pid = NamespaceMode::Container("other".to_owned());
+    spec.namespaces.ipc = NamespaceMode::Host;
+    spec.network = NetworkMode::Host;
+    let configuration = configured(spec);
+    assert_eq!(
+        namespace(&configuration, "pid").expect("joined")["path"],
+        "/proc/42/ns/pid"
+    );
+    assert!(namespace(&configuration, "ipc").is_none());
+    assert!(namespace(&configuration, "network").is_none());
+    assert!(namespace(&configuration, "uts").is_some() && namespace(&configuration, "cgroup").is_some());
+}
+
+#[test]
+fn devices_of_a_directory_keep_their_names() {
+    let mapping = DeviceMapping {
+        host: "/dev/snd".into(),
+        container: "/sound".into(),
+        permissions: "rw".into(),
+    };
+    let configuration = configured(ContainerSpec {
+        devices: vec![mapping],
+        ..ContainerSpec::default()
+    });
+    let paths: Vec<_> = configuration["linux"]["devices"]
+        .as_array()
+        .expect("devices")
+        .iter()
+        .map(|device| &device["path"])
+        .collect();
+    assert_eq!(paths, ["/sound/a", "/sound/b"]);
+}
+
+#[test]
+fn unlimited_rlimits_are_the_largest_number() {
+    let limit = Rlimit {
+        name: "nofile".to_owned(),
+        soft: 10,
+        hard: -1,
+    };
+    let configuration = configured(ContainerSpec {
+        rlimits: vec![limit],
+        ..ContainerSpec::default()
+    });
+    assert_eq!(
+        configuration["process"]["rlimits"],
+        json!([{ "type": "RLIMIT_NOFILE", "soft": 10, "hard": u64::MAX }])
+    );
+}
+
+#[test]
+fn environment_merges_by_name() {
+    let mut env = vec!["A=1".to_owned(), "B=2".to_owned()];
+    merge_environment(
+        &mut env,
+        &["B=3".to_owned(), "A".to_owned(), "C=4".to_owned(), "D".to_owned()],
+    );
+    assert_eq!(env, ["B=3", "C=4"]);
+}

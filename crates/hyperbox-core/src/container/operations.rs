@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: MIT
+//! What can be done with a container beside its life: attach, logs, statistics, limits.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use hyperbox_types::run::{Streams, TerminalSize};
+use hyperbox_types::shim::{CgroupStats, LogTarget};
+use hyperbox_types::stream::{Channel, header};
+use hyperbox_types::{ByteSize, ContainerId, ErrorKind};
+use tokio::io::{AsyncWriteExt, duplex};
+use tokio::sync::watch;
+
+use super::actor::{Actor, Command};
+use super::launch::log_target;
+use super::{ContainerRecord, Containers, Resources, RestartPolicy, oci};
+use crate::exec::ExecSpec;
+use crate::seam::{ActiveKey, AttachIo, FileChange, LinkCounters, LogQuery, LogStream, ProcessInfo, Task, TaskError};
+use crate::time::Timestamp;
+use crate::{Result, ServiceError};
+
+/// How to attach to a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttachOptions {
+    /// Which streams.
+    pub streams: Streams,
+    /// Replay the log first.
+    pub logs: bool,
+    /// Stay attached.
+    pub stream: bool,
+}
+
+/// An attached stream.
+pub struct Attached {
+    /// Both directions: frames, or raw bytes with a terminal.
+    pub io: Box<dyn AttachIo>,
+    /// Whether there is a terminal.
+    pub terminal: bool,
+}
+
+impl std::fmt::Debug for Attached {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Attached")
+            .field("terminal", &self.terminal)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One sample of a running container's counters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatsSample {
+    /// When it was taken.
+    pub read_at: Timestamp,
+    /// Control group counters.
+    pub cgroup: CgroupStats,
+    /// Usable processors.
+    pub online_cpus: u32,
+    /// Time of all processors since boot.
+    pub system_cpu_ns: u64,
+    /// Memory of the machine, the limit of a container without one.
+    pub machine_memory: u64,
+    /// Counters of the links in the container.
+    pub network: Vec<LinkCounters>,
+}
+
+/// What to change of a container.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct UpdateOptions {
+    /// Limits; only what is set is changed.
+    pub resources: Resources,
+    /// Restart policy.
+    pub restart: Option<RestartPolicy>,
+    /// The door's new document.
+    pub door_document: Option<serde_json::Value>,
+}
+
+impl Containers {
+    /// Attaches to a container, also before it is started: then nothing of its output is missed.
+    ///
+    /// # Errors
+    /// `Conflict` when it is frozen.
+    pub async fn attach(&self, reference: &str, options: AttachOptions) -> Result<Attached> {
+        let record = self.get(reference)?;
+        let terminal = record.spec.terminal;
+        if record.state.phase == super::Phase::Paused && options.stream {
+            return Err(ServiceError::conflict(
+                "You cannot attach to a paused container, unpause it first".to_owned(),
+            ));
+        }
+        let live = if options.stream {
+            Some(
+                self.ask(reference, |reply| Command::Attach {
+                    streams: options.streams,
+                    reply,
+                })
+                .await?,
+            )
+        } else {
+            None
+        };
+        if live.is_some() {
+            self.publish_plain("attach", &record.id);
+        }
+        let io = match (live, options.logs) {
+            (Some(live), false) => live,
+            (live, _) => self.replay(&record, options, live).await?,
+        };
+        Ok(Attached { io, terminal })
+    }
+
+    /// Puts the log in front of a live stream.
+    async fn replay(
+        &self,
+        record: &ContainerRecord,
+        options: AttachOptions,
+        live: Option<Box<dyn AttachIo>>,
+    ) -> Result<Box<dyn AttachIo>> {
+        let query = LogQuery {
+            stdout: options.streams.stdout,
+            stderr: options.streams.stderr,
+            ..LogQuery::default()
+        };
+        let mut log = self.logs(record.id.as_str(), query).await?;
+        let terminal = record.spec.terminal;
+        let (near, mut far) = duplex(64 * 1024);
+        tokio::spawn(async move {
+            while let Some(Ok(entry)) = log.next().await {
+                let channel = if entry.stderr { Channel::Stderr } else { Channel::Stdout };
+                let head = header(channel, u32::try_from(entry.bytes.len()).unwrap_or(u32::MAX));
+                let framed = if terminal { &[][..] } else { &head[..] };
+                if far.write_all(framed).await.is_err() || far.write_all(&entry.bytes).await.is_err() {
+                    return;
+                }
+            }
+            if let Some(mut live) = live {
+                // Either side may end the connection; there is nobody left to tell.
+                drop(tokio::io::copy_bidirectional(&mut far, &mut live).await);
+            }
+        });
+        Ok(Box::new(near))
+    }
+
+    /// Sets the size of a container's terminal.
+    ///
+    /// # Errors
+    /// `Conflict` when it does not run.
+    pub async fn resize(&self, reference: &str, size: TerminalSize) -> Result<()> {
+        let handle = self.inner.table.find(reference)?;
+        let phase = handle.snapshot.borrow().phase();
+        if phase == super::Phase::Created {
+            // The size for the coming start; clients send it as soon as they know it.
+            return handle
+                .commands
+                .send(Command::Resized(size))
+                .await
+                .map_err(|_| ServiceError::not_found(format!("No such container: {reference}")));
+        }
+        let task = self.task(&handle.id)?;
+        task.resize(None, size)
+            .await
+            .map_err(|error| mechanism("cannot resize the terminal", error))
+    }
+
+    /// Reads a container's log.
+    ///
+    /// # Errors
+    /// `Unsupported` when its log driver keeps none.
+    pub async fn logs(&self, reference: &str, query: LogQuery) -> Result<LogStream> {
+        let record = self.get(reference)?;
+        let target = log_target(&record, &self.directory(&record.id))?;
+        if target == LogTarget::None {
+            return Err(ServiceError::new(
+                ErrorKind::Unsupported,
+                "configured logging driver does not support reading".to_owned(),
+            ));
+        }
+        let (ended, receiver) = watch::channel(!record.state.phase.is_alive());
+        if query.follow {
+            let mut snapshot = self.inner.table.find(reference)?.snapshot;
+            tokio::spawn(async move {
+                let over = async {
+                    // An error means that the container is gone, so its log has ended as well.
+                    snapshot
+                        .wait_for(|now| now.removed || !now.phase().is_alive())
+                        .await
+                        .is_ok()
+                };
+                tokio::select! {
+                    _ = over => {
+                        ended.send_replace(true);
+                        ended.closed().await;
+                    }
+                    () = ended.closed() => {}
+                }
+            });
+        }
+        self.inner
+            .with
+            .tasks
+            .logs(&target, query, receiver)
+            .await
+            .map_err(|error| mechanism("cannot read the log", error))
+    }
+
+    /// Returns the log file of a container, if it has one.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn log_path(&self, reference: &str) -> Result<Option<PathBuf>> {
+        let record = self.get(reference)?;
+        match log_target(&record, &self.directory(&record.id))? {
+            LogTarget::JsonFile { path, .. } => Ok(Some(path)),
+            LogTarget::None => Ok(None),
+        }
+    }
+
+    /// Returns the directory of a container's own files.
+    pub fn directory(&self, id: &ContainerId) -> PathBuf {
+        self.inner.config.containers_dir.join(id.as_str())
+    }
+
+    /// Reads a container's counters; `None` when it does not run.
+    ///
+    /// # Errors
+    /// Those of the task.
+    pub async fn stats(&self, reference: &str) -> Result<Option<StatsSample>> {
+        let record = self.get(reference)?;
+        let Ok(task) = self.task(&record.id) else {
+            return Ok(None);
+        };
+        let cgroup = match task.stats().await {
+            Ok(cgroup) => cgroup,
+            // It ended just now.
+            Err(error) if error.kind == ErrorKind::NotFound || error.kind == ErrorKind::Unavailable => return Ok(None),
+            Err(error) => return Err(mechanism("cannot read counters", error)),
+        };
+        let host = &self.inner.with.host;
+        Ok(Some(StatsSample {
+            read_at: Timestamp::now(),
+            cgroup,
+            online_cpus: host.online_cpus(),
+            system_cpu_ns: host.system_cpu_ns(),
+            machine_memory: host.memory_bytes(),
+            network: host.link_counters(task.pid()),
+        }))
+    }
+
+    /// Lists a running container's processes.
+    ///
+    /// # Errors
+    /// `Conflict` when it does not run.
+    pub async fn processes(&self, reference: &str) -> Result<Vec<ProcessInfo>> {
+        let record = self.get(reference)?;
+        let task = self.task(&record.id)?;
+        let pids = task
+            .processes()
+            .await
+            .map_err(|error| mechanism("cannot list processes", error))?;
+        Ok(self.inner.with.host.processes(&pids))
+    }
+
+    /// Returns what the container occupies itself, and together with its image.
+    ///
+    /// # Errors
+    /// Those of the snapshotter.
+    pub async fn usage(&self, reference: &str) -> Result<(ByteSize, ByteSize)> {
+        let record = self.get(reference)?;
+        let usage = self
+            .inner
+            .with
+            .snapshotter
+            .usage(&ActiveKey(record.id.clone()))
+            .await
+            .map_err(|error| ServiceError::from_mechanism("cannot measure the container", error.kind(), error))?;
+        let image = self.inner.with.images.size_of(&record.image_id);
+        Ok((usage.size, ByteSize(usage.size.0 + image.0)))
+    }
+
+    /// Lists what a container changed in its filesystem.
+    ///
+    /// # Errors
+    /// Those of the snapshotter.
+    pub async fn changes(&self, reference: &str) -> Result<Vec<FileChange>> {
+        let record = self.get(reference)?;
+        self.inner
+            .with
+            .snapshotter
+            .changes(&ActiveKey(record.id.clone()), &record.layers)
+            .await
+            .map_err(|error| ServiceError::from_mechanism("cannot compare the container", error.kind(), error))
+    }
+
+    /// Changes limits and restart policy. Returns warnings.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for contradictory limits.
+    pub async fn update(&self, reference: &str, options: UpdateOptions) -> Result<Vec<String>> {
+        self.ask(reference, |reply| Command::Update {
+            options: Box::new(options),
+            reply,
+        })
+        .await?;
+        Ok(Vec::new())
+    }
+
+    /// Returns the task of a running container.
+    pub(crate) fn task(&self, id: &ContainerId) -> Result<Arc<dyn Task>> {
+        let not_running = || ServiceError::conflict(format!("container {id} is not running"));
+        let handle = self.inner.table.by_id(id).ok_or_else(not_running)?;
+        let task = handle.snapshot.borrow().task.clone();
+        task.ok_or_else(not_running)
+    }
+
+    /// Returns the OCI process of an exec.
+    pub(crate) fn exec_process(&self, record: &ContainerRecord, exec: &ExecSpec) -> Result<String> {
+        Ok(oci::exec_process(record, exec, self.inner.with.host.as_ref())?.to_string())
+    }
+}
+
+fn mechanism(doing: &str, error: TaskError) -> ServiceError {
+    ServiceError::from_mechanism(doing, error.kind, error)
+}
+
+impl Actor {
+    pub(super) async fn update(&mut self, options: UpdateOptions) -> Result<()> {
+        let mut spec = self.record.spec.clone();
+        merge_limits(&mut spec.resources, options.resources);
+        if let Some(restart) = options.restart {
+            if spec.auto_remove && restart != RestartPolicy::Never {
+                return Err(ServiceError::invalid(
+                    "Restart policy cannot be updated because AutoRemove is enabled for the container",
+                ));
+            }
+            spec.restart = restart;
+        }
+        let host = Arc::clone(&self.inner.with.host);
+        oci::validate_resources(&spec.resources, host.online_cpus())?;
+        if self.life.state.phase.is_alive() {
+            let mut resources = oci::resources_to_oci(&spec.resources, &[], spec.security.privileged, host.as_ref())?;
+            // Device rules are decided at the start and stay.
+            if let Some(map) = resources.as_object_mut() {
+                map.remove("devices");
+            }
+            let task = self.running_task()?;
+            task.update(resources.to_string())
+                .await
+                .map_err(|error| mechanism(&format!("Cannot update container {}", self.record.id), error))?;
+        }
+        let old = std::mem::replace(&mut self.record.spec, spec);
+        let old_document = options
+            .door_document
+            .map(|document| std::mem::replace(&mut self.record.door_document, document));
+        if let Err(error) = self.try_persist() {
+            self.record.spec = old;
+            if let Some(document) = old_document {
+                self.record.door_document = document;
+            }
+            return Err(error);
+        }
+        self.refresh();
+        self.inner.publish("update", &self.record, []);
+        Ok(())
+    }
+}
+
+/// Takes over the limits that are set.
+fn merge_limits(into: &mut Resources, from: Resources) {
+    // A processor limit in one form replaces the other form.
+    if from.nano_cpus.is_some_and(|nano| nano > 0) {
+        into.cpu_period = None;
+        into.cpu_quota = None;
+    }
+    if from.cpu_quota.is_some() || from.cpu_period.is_some() {
+        into.nano_cpus = None;
+    }
+    macro_rules! take {
+        ($($field:ident),*) => { $(if from.$field.is_some() { into.$field = from.$field; })* };
+    }
+    take!(
+        memory,
+        memory_swap,
+        memory_reservation,
+        memory_swappiness,
+        nano_cpus,
+        cpu_shares,
+        cpu_period,
+        cpu_quota,
+        cpu_realtime_period,
+        cpu_realtime_runtime,
+        cpuset_cpus,
+        cpuset_mems,
+        pids,
+        block_weight
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_set_limits_change() {
+        let mut limits = Resources {
+            memory: Some(ByteSize(1)),
+            cpu_quota: Some(5),
+            ..Resources::default()
+        };
+        merge_limits(
+            &mut limits,
+            Resources {
+                nano_cpus: Some(7),
+                pids: Some(3),
+                ..Resources::default()
+            },
+        );
+        let expected = Resources {
+            memory: Some(ByteSize(1)),
+            nano_cpus: Some(7),
+            pids: Some(3),
+            ..Resources::default()
+        };
+        assert_eq!(limits, expected);
+    }
+}

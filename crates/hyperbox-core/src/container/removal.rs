@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+//! Removing containers.
+//!
+//! The record is first marked `Removing` (the point of no return: a daemon that dies afterwards finishes the removal at its next
+//! start), then everything is taken away, and the record goes last. Every step is idempotent.
+
+use std::sync::Arc;
+
+use hyperbox_types::ByteSize;
+use tracing::warn;
+
+use super::actor::{Actor, Command};
+use super::launch::log_target;
+use super::{ContainerRecord, Containers, Phase, ResolvedMount};
+use crate::seam::{ActiveKey, Change, Table};
+use crate::{Result, failpoint};
+
+/// How to remove a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RemoveOptions {
+    /// Kill it if it runs.
+    pub force: bool,
+    /// Remove its anonymous volumes as well.
+    pub volumes: bool,
+}
+
+/// What a clean-up took away.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Ids or names.
+    pub removed: Vec<String>,
+    /// Bytes that are free again.
+    pub reclaimed: ByteSize,
+}
+
+impl Containers {
+    /// Removes a container.
+    ///
+    /// # Errors
+    /// `Conflict` when it runs and removal is not forced, or when it is being removed already.
+    pub async fn remove(&self, reference: &str, options: RemoveOptions) -> Result<()> {
+        self.ask(reference, |reply| Command::Remove { options, reply }).await
+    }
+
+    /// Removes all containers that do not run and that the filter accepts.
+    ///
+    /// # Errors
+    /// None at present: what cannot be removed is left out of the result.
+    pub async fn prune(&self, filter: &(dyn Fn(&ContainerRecord) -> bool + Send + Sync)) -> Result<Pruned> {
+        let mut pruned = Pruned::default();
+        for record in self.list() {
+            let idle = matches!(record.state.phase, Phase::Created | Phase::Exited | Phase::Dead);
+            if !idle || !filter(&record) {
+                continue;
+            }
+            let size = self
+                .usage(record.id.as_str())
+                .await
+                .map(|(own, _)| own)
+                .unwrap_or_default();
+            if self.remove(record.id.as_str(), RemoveOptions::default()).await.is_ok() {
+                pruned.removed.push(record.id.to_string());
+                pruned.reclaimed.0 += size.0;
+            }
+        }
+        Ok(pruned)
+    }
+}
+
+impl Actor {
+    /// Removes the container for good and tells those who asked.
+    pub(super) async fn remove(&mut self) {
+        if self.gone {
+            return;
+        }
+        self.life.state.phase = Phase::Removing;
+        let result = self.take_apart().await;
+        if let Err(message) = &result {
+            warn!(container = %self.record.id, error = %message, "container not removed");
+        }
+        self.finish_removal(&result);
+    }
+
+    async fn take_apart(&mut self) -> Result<(), String> {
+        self.try_persist().map_err(|error| error.to_string())?;
+        self.refresh();
+        failpoint!("remove.after-mark");
+        let inner = Arc::clone(&self.inner);
+        let id = self.record.id.clone();
+        let mut failures = Vec::new();
+        if let Err(error) = inner.with.tasks.discard(&id).await {
+            failures.push(error.to_string());
+        }
+        let endpoints = std::mem::take(&mut self.life.state.endpoints);
+        inner.with.networks.release(&id, &endpoints).await;
+        failpoint!("remove.after-task");
+        if let Err(error) = inner.with.snapshotter.remove(&ActiveKey(id.clone())).await {
+            failures.push(error.to_string());
+        }
+        failpoint!("remove.after-snapshot");
+        let directory = inner.config.containers_dir.join(id.as_str());
+        if let Ok(target) = log_target(&self.record, &directory)
+            && let Err(error) = inner.with.tasks.remove_logs(&target).await
+        {
+            failures.push(error.to_string());
+        }
+        if let Err(error) = inner.with.host.remove_directory(&directory) {
+            failures.push(error.to_string());
+        }
+        if !failures.is_empty() {
+            return Err(format!(
+                "unable to remove container {}: {}",
+                self.record.name,
+                failures.join("; ")
+            ));
+        }
+        self.erase_record().await
+    }
+
+    async fn erase_record(&mut self) -> Result<(), String> {
+        let inner = Arc::clone(&self.inner);
+        let id = self.record.id.clone();
+        let change = Change::Remove {
+            table: Table::Containers,
+            key: id.to_string(),
+        };
+        inner.with.records.apply(&[change]).map_err(|error| error.to_string())?;
+        failpoint!("remove.after-record");
+        inner.with.volumes.forget(&id);
+        for mount in &self.record.mounts {
+            if let ResolvedMount::Volume {
+                name, anonymous: true, ..
+            } = mount
+                && self.removal.volumes
+                && let Err(error) = inner.with.volumes.remove_anonymous(name).await
+            {
+                warn!(container = %id, volume = %name, %error, "anonymous volume not removed");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+//! Bringing containers back after the daemon (re)started, at whatever line the last one died.
+//!
+//! The records say what should be, the task runtime what is: running tasks are adopted, ended ones are brought to their end
+//! (restart policy and auto-removal included), half-done removals are finished. What has no record is garbage and goes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use hyperbox_types::ContainerId;
+use tracing::{info, warn};
+
+use super::actor::{Actor, Adopted, lost};
+use super::lifecycle::Event;
+use super::service::starts_with_daemon;
+use super::{ContainerRecord, Containers, Phase, RemoveOptions};
+use crate::seam::{ActiveKey, Endpoint, Reattached, Table};
+use crate::time::Timestamp;
+use crate::{Result, ServiceError};
+
+/// An actor that is ready to run, with the first event it has to digest.
+struct Ready {
+    actor: Actor,
+    first: Option<Event>,
+}
+
+impl Containers {
+    /// Brings back the containers of an earlier daemon and collects what it left half-made. Called once, before any client.
+    ///
+    /// # Errors
+    /// When the records cannot be read; a single unreadable record is logged and left alone.
+    pub async fn restore(&self) -> Result<()> {
+        let records = self.load()?;
+        let known: HashSet<ContainerId> = records.iter().map(|record| record.id.clone()).collect();
+        self.collect_remains(&known).await;
+        let mut ready = Vec::new();
+        for record in records {
+            self.inner.with.volumes.hold(&record);
+            ready.push(self.revive(record).await);
+        }
+        let living: Vec<(ContainerId, Endpoint)> = ready
+            .iter()
+            .filter(|ready| ready.actor.task.is_some())
+            .flat_map(|ready| {
+                let id = ready.actor.record.id.clone();
+                ready
+                    .actor
+                    .life
+                    .state
+                    .endpoints
+                    .iter()
+                    .map(move |endpoint| (id.clone(), endpoint.clone()))
+            })
+            .collect();
+        self.inner.with.networks.adopt(&living).await?;
+        for Ready { actor, first } in ready {
+            tokio::spawn(actor.run(first));
+        }
+        Ok(())
+    }
+
+    fn load(&self) -> Result<Vec<ContainerRecord>> {
+        let rows = self
+            .inner
+            .with
+            .records
+            .load(Table::Containers)
+            .map_err(|error| ServiceError::from_mechanism("cannot read containers", error.kind, error))?;
+        let mut records = Vec::with_capacity(rows.len());
+        for (key, json) in rows {
+            match serde_json::from_str::<ContainerRecord>(&json) {
+                Ok(record) => records.push(record),
+                Err(error) => warn!(container = key, %error, "unreadable container record left alone"),
+            }
+        }
+        Ok(records)
+    }
+
+    async fn revive(&self, record: ContainerRecord) -> Ready {
+        let id = record.id.clone();
+        if let Err(error) = self.inner.table.reserve(&record.name, &id) {
+            warn!(container = %id, %error, "name of a restored container is taken");
+        }
+        let found = match self.inner.with.tasks.reattach(&id).await {
+            Ok(found) => found,
+            Err(error) => {
+                warn!(container = %id, %error, "task not found again");
+                Reattached::Gone
+            }
+        };
+        let (mut actor, handle) = Actor::new(Arc::clone(&self.inner), record);
+        let first = actor.take_up(found);
+        self.inner.table.insert(handle);
+        Ready { actor, first }
+    }
+
+    /// Removes what has no record: tasks, writable layers and directories of containers that were never committed.
+    async fn collect_remains(&self, known: &HashSet<ContainerId>) {
+        let with = &self.inner.with;
+        let remains = with.tasks.remains().unwrap_or_else(|error| {
+            warn!(%error, "remains of tasks not listed");
+            Vec::new()
+        });
+        for id in remains.iter().filter(|id| !known.contains(id)) {
+            if let Err(error) = with.tasks.discard(id).await {
+                warn!(container = %id, %error, "task remains not discarded");
+            }
+        }
+        let active = with.snapshotter.active().unwrap_or_else(|error| {
+            warn!(%error, "writable layers not listed");
+            Vec::new()
+        });
+        for ActiveKey(id) in active {
+            if known.contains(&id) {
+                continue;
+            }
+            info!(container = %id, "collecting a container that was never committed");
+            if let Err(error) = with.snapshotter.remove(&ActiveKey(id.clone())).await {
+                warn!(container = %id, %error, "writable layer not removed");
+            }
+            if let Err(error) = with.host.remove_directory(&self.directory(&id)) {
+                warn!(container = %id, %error, "container directory not removed");
+            }
+        }
+    }
+}
+
+impl Actor {
+    /// Reconciles the record with what was found, and returns the event that brings the life up to date.
+    fn take_up(&mut self, found: Reattached) -> Option<Event> {
+        match found {
+            Reattached::Running { task, paused } => {
+                if !self.life.state.phase.is_alive() {
+                    // The launch had happened, the record of it had not.
+                    self.life.state.started_at = Some(Timestamp::now());
+                }
+                let removing = self.life.state.phase == Phase::Removing;
+                self.life.state.phase = if paused { Phase::Paused } else { Phase::Running };
+                self.adopt(Adopted { task });
+                removing.then_some(Event::RemoveRequested { force: true })
+            }
+            Reattached::Exited(exit) if self.life.state.phase.is_alive() => Some(Event::Exited(exit)),
+            Reattached::Gone if self.life.state.phase.is_alive() => Some(Event::Exited(lost())),
+            Reattached::Exited(_) | Reattached::Gone => self.resume_idle(),
+        }
+    }
+
+    fn resume_idle(&mut self) -> Option<Event> {
+        let state = &self.life.state;
+        match state.phase {
+            Phase::Removing => {
+                self.removal = RemoveOptions {
+                    force: true,
+                    volumes: self.record.spec.auto_remove,
+                };
+                Some(Event::RemoveRequested { force: true })
+            }
+            Phase::Restarting => Some(Event::RestartDue),
+            phase if starts_with_daemon(&self.record.spec, phase, state.manually_stopped) => {
+                Some(Event::StartRequested)
+            }
+            Phase::Exited if self.record.spec.auto_remove => Some(Event::RemoveRequested { force: true }),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+//! The container service: finds containers and passes wishes on to their actors.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyperbox_types::{ContainerId, ContainerName, Signal};
+use tokio::sync::oneshot;
+
+use super::actor::{Command, StopOptions};
+use super::table::{Handle, Table};
+use super::wait::Snapshot;
+use super::{ContainerRecord, ContainerSpec, Phase, RestartPolicy, WaitCondition, Waiter};
+use crate::event::{EventKind, Events};
+use crate::image::Images;
+use crate::network::Networks;
+use crate::seam::{Host, Records, Snapshotter, TaskRuntime};
+use crate::volume::Volumes;
+use crate::{Result, ServiceError};
+
+/// How the engine is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Directory with one directory per container (logs, hosts, …).
+    pub containers_dir: PathBuf,
+    /// Parent of all containers' control groups, such as `/hyperbox`.
+    pub cgroup_parent: String,
+    /// Major and minor version of the kernel.
+    pub kernel: (u32, u32),
+    /// Whether control groups are pure version 2.
+    pub cgroup_v2: bool,
+    /// The runtime used when none is wished for.
+    pub default_runtime: String,
+}
+
+/// What the service stands on.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each field is the seam or service of its name")]
+pub struct Dependencies {
+    pub records: Arc<dyn Records>,
+    pub snapshotter: Arc<dyn Snapshotter>,
+    pub tasks: Arc<dyn TaskRuntime>,
+    pub host: Arc<dyn Host>,
+    pub images: Images,
+    pub volumes: Volumes,
+    pub networks: Networks,
+    pub events: Events,
+}
+
+/// Creates, runs and keeps containers. Cheap to clone.
+#[derive(Clone)]
+pub struct Containers {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) config: Config,
+    pub(super) with: Dependencies,
+    pub(super) table: Table,
+}
+
+impl fmt::Debug for Containers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Containers")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Containers {
+    /// Makes the service with no containers; [`Containers::restore`] brings back those of an earlier daemon.
+    pub fn new(config: Config, with: Dependencies) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                config,
+                with,
+                table: Table::default(),
+            }),
+        }
+    }
+
+    /// Returns all containers, the youngest first.
+    pub fn list(&self) -> Vec<Arc<ContainerRecord>> {
+        let mut records: Vec<_> = self
+            .inner
+            .table
+            .all()
+            .iter()
+            .filter_map(|handle| handle.snapshot.borrow().record.clone())
+            .collect();
+        records.sort_by(|one, other| {
+            other
+                .created_at
+                .cmp(&one.created_at)
+                .then_with(|| one.id.cmp(&other.id))
+        });
+        records
+    }
+
+    /// Returns a container by id, unambiguous beginning of its id, or name.
+    ///
+    /// # Errors
+    /// `NotFound` with Docker's text.
+    pub fn get(&self, reference: &str) -> Result<Arc<ContainerRecord>> {
+        let handle = self.inner.table.find(reference)?;
+        let record = handle.snapshot.borrow().record.clone();
+        record.ok_or_else(|| ServiceError::not_found(format!("No such container: {reference}")))
+    }
+
+    /// Starts a container; returns when its process runs.
+    ///
+    /// # Errors
+    /// `NotModified` when it runs; `InvalidArgument` and a command fault when its command cannot be executed; whatever else
+    /// prevents it.
+    pub async fn start(&self, reference: &str) -> Result<()> {
+        self.ask(reference, |reply| Command::Start { reply }).await
+    }
+
+    /// Stops a container and waits for its end: the polite signal, then, when the patience is over, `SIGKILL`.
+    ///
+    /// # Errors
+    /// `NotModified` when it does not run.
+    pub async fn stop(&self, reference: &str, options: StopOptions) -> Result<()> {
+        let handle = self.inner.table.find(reference)?;
+        let mut snapshot = handle.snapshot.clone();
+        self.ask_handle(&handle, |reply| Command::Stop { options, reply })
+            .await?;
+        wait_until(&mut snapshot, |now| !now.phase().is_alive()).await;
+        Ok(())
+    }
+
+    /// Stops a container if it runs and starts it (again).
+    ///
+    /// # Errors
+    /// Those of starting.
+    pub async fn restart(&self, reference: &str, options: StopOptions) -> Result<()> {
+        let handle = self.inner.table.find(reference)?;
+        let mut snapshot = handle.snapshot.clone();
+        let (launches, ends) = {
+            let now = snapshot.borrow();
+            (now.launches, now.ends)
+        };
+        let name = self.get(reference)?.name.clone();
+        self.ask_handle(&handle, |reply| Command::Restart { options, reply })
+            .await?;
+        // The first end is that of the old run; another one without a launch is a failed start.
+        wait_until(&mut snapshot, |now| {
+            now.launches > launches || now.ends > ends + 1 || now.removed
+        })
+        .await;
+        let now = snapshot.borrow().clone();
+        if now.launches == launches {
+            let error = now.record.map(|record| record.state.error.clone()).unwrap_or_default();
+            return Err(ServiceError::internal(format!(
+                "Cannot restart container {name}: {error}"
+            )));
+        }
+        self.publish_plain("restart", &handle.id);
+        Ok(())
+    }
+
+    /// Sends a signal (`SIGKILL` by default) to a container's first process.
+    ///
+    /// # Errors
+    /// `Conflict` when it does not run, with Docker's text.
+    pub async fn kill(&self, reference: &str, signal: Option<Signal>) -> Result<()> {
+        let signal = signal.unwrap_or(Signal::KILL);
+        let handle = self.inner.table.find(reference)?;
+        let mut snapshot = handle.snapshot.clone();
+        let ends = snapshot.borrow().ends;
+        self.ask_handle(&handle, |reply| Command::Kill { signal, reply })
+            .await
+            .map_err(|error| rephrase(error, &format!("cannot kill container: {reference}")))?;
+        if signal == Signal::KILL {
+            // Nobody survives it; Docker answers when it is over, within limits.
+            let gone = wait_until(&mut snapshot, |now| now.ends > ends || now.removed);
+            // A process in an uninterruptible wait may take longer than a client wants to.
+            drop(tokio::time::timeout(Duration::from_secs(10), gone).await);
+        }
+        Ok(())
+    }
+
+    /// Freezes a container's processes.
+    ///
+    /// # Errors
+    /// `Conflict` when it does not run or is frozen.
+    pub async fn pause(&self, reference: &str) -> Result<()> {
+        self.ask(reference, |reply| Command::Pause { reply }).await
+    }
+
+    /// Thaws a container's processes.
+    ///
+    /// # Errors
+    /// `Conflict` when it is not frozen.
+    pub async fn unpause(&self, reference: &str) -> Result<()> {
+        self.ask(reference, |reply| Command::Unpause { reply }).await
+    }
+
+    /// Gives a container another name.
+    ///
+    /// # Errors
+    /// `Conflict` when the name is in use.
+    pub async fn rename(&self, reference: &str, name: ContainerName) -> Result<()> {
+        let handle = self.inner.table.find(reference)?;
+        let old = self.get(reference)?.name.clone();
+        if old == name {
+            return Err(ServiceError::invalid(
+                "Renaming a container with the same name as its current name",
+            ));
+        }
+        self.inner.table.reserve(&name, &handle.id)?;
+        let renamed = self
+            .ask_handle(&handle, |reply| Command::Rename {
+                name: name.clone(),
+                reply,
+            })
+            .await;
+        self.inner
+            .table
+            .release(if renamed.is_ok() { &old } else { &name }, &handle.id);
+        renamed
+    }
+
+    /// Registers a wait.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn wait(&self, reference: &str, condition: WaitCondition) -> Result<Waiter> {
+        Ok(Waiter::new(condition, self.inner.table.find(reference)?.snapshot))
+    }
+
+    /// Asks a container's actor and waits for its answer.
+    pub(super) async fn ask<T>(
+        &self,
+        reference: &str,
+        command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command,
+    ) -> Result<T> {
+        let handle = self.inner.table.find(reference)?;
+        self.ask_handle(&handle, command).await
+    }
+
+    pub(super) async fn ask_handle<T>(
+        &self,
+        handle: &Handle,
+        command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command,
+    ) -> Result<T> {
+        let gone = || ServiceError::not_found(format!("No such container: {}", handle.id));
+        let (reply, answer) = oneshot::channel();
+        handle.commands.send(command(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    pub(super) fn publish_plain(&self, action: &'static str, id: &ContainerId) {
+        if let Ok(record) = self.get(id.as_str()) {
+            self.inner.publish(action, &record, []);
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn publish<const N: usize>(
+        &self,
+        action: impl Into<String>,
+        record: &ContainerRecord,
+        more: [(&str, String); N],
+    ) {
+        let mut attributes = event_attributes(record);
+        attributes.extend(more.map(|(key, value)| (key.to_owned(), value)));
+        self.with
+            .events
+            .publish(EventKind::Container, action, record.id.as_str(), attributes);
+    }
+}
+
+/// Returns what every event of a container tells: labels, image, name.
+pub(crate) fn event_attributes(record: &ContainerRecord) -> BTreeMap<String, String> {
+    let mut attributes = record.spec.labels.clone();
+    attributes.insert("image".to_owned(), record.spec.image.clone());
+    attributes.insert("name".to_owned(), record.name.to_string());
+    attributes
+}
+
+/// Waits until a snapshot satisfies the condition, or the actor is gone.
+async fn wait_until(snapshot: &mut tokio::sync::watch::Receiver<Snapshot>, condition: impl FnMut(&Snapshot) -> bool) {
+    // An error means that the actor is gone, which satisfies every condition.
+    drop(snapshot.wait_for(condition).await);
+}
+
+fn rephrase(error: ServiceError, prefix: &str) -> ServiceError {
+    if error.kind() == hyperbox_types::ErrorKind::Conflict {
+        ServiceError::conflict(format!("{prefix}: {}", error.message()))
+    } else {
+        error
+    }
+}
+
+/// Tells whether a container is started when the daemon starts.
+pub(super) fn starts_with_daemon(spec: &ContainerSpec, phase: Phase, manually_stopped: bool) -> bool {
+    match spec.restart {
+        RestartPolicy::Always => phase != Phase::Created,
+        RestartPolicy::UnlessStopped => phase != Phase::Created && !manually_stopped,
+        RestartPolicy::Never | RestartPolicy::OnFailure { .. } => false,
+    }
+}

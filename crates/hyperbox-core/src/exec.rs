@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: MIT
+//! Execs: additional processes in running containers.
+//!
+//! An exec is created, started once, and remembered with its exit code until its container is gone. Nothing is persisted: after a
+//! restart of the daemon, what ran goes on, but its id is forgotten (as with Docker).
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyperbox_types::run::{Streams, TerminalSize};
+use hyperbox_types::shim::{Stdio, UserSpec};
+use hyperbox_types::{ContainerId, ErrorKind, ExecId};
+
+use crate::container::{Attached, Containers, Phase};
+use crate::event::{EventKind, Events};
+use crate::seam::{Task, TaskRuntime};
+use crate::{Result, ServiceError, random};
+
+/// A process as it is wished for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecSpec {
+    /// What to run.
+    pub command: Vec<String>,
+    /// Environment in addition to the container's.
+    pub env: Vec<String>,
+    /// Working directory; the container's when empty.
+    pub working_dir: String,
+    /// `user[:group]`; the container's when empty.
+    pub user: String,
+    /// Whether the process has a terminal.
+    pub terminal: bool,
+    /// Initial size of the terminal.
+    pub size: Option<TerminalSize>,
+    /// All capabilities.
+    pub privileged: bool,
+    /// Streams that the client will attach.
+    pub streams: Streams,
+    /// Keys that detach, for display.
+    pub detach_keys: String,
+}
+
+/// An exec as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecView {
+    /// Its id.
+    pub id: ExecId,
+    /// Its container.
+    pub container: ContainerId,
+    /// Its wish.
+    pub spec: ExecSpec,
+    /// Whether it runs.
+    pub running: bool,
+    /// How it ended.
+    pub exit_code: Option<i32>,
+    /// Its process in the daemon's pid namespace; 0 when none.
+    pub pid: u32,
+}
+
+/// Starts and keeps execs. Cheap to clone.
+#[derive(Clone)]
+pub struct Execs {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    containers: Containers,
+    tasks: Arc<dyn TaskRuntime>,
+    events: Events,
+    table: Mutex<HashMap<ExecId, ExecView>>,
+}
+
+impl fmt::Debug for Execs {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Execs").finish_non_exhaustive()
+    }
+}
+
+impl Execs {
+    /// Makes the service.
+    pub fn new(containers: Containers, tasks: Arc<dyn TaskRuntime>, events: Events) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                containers,
+                tasks,
+                events,
+                table: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Prepares an exec in a running container.
+    ///
+    /// # Errors
+    /// `NotFound` without such a container, `Conflict` when it does not run, `InvalidArgument` without a command.
+    pub fn create(&self, container: &str, spec: ExecSpec) -> Result<ExecId> {
+        let record = self.inner.containers.get(container)?;
+        if spec.command.is_empty() {
+            return Err(ServiceError::invalid("No exec command specified"));
+        }
+        require_running(&record.id, record.state.phase)?;
+        let id = ExecId::from_bytes(random::bytes()?);
+        let view = ExecView {
+            id: id.clone(),
+            container: record.id.clone(),
+            spec,
+            running: false,
+            exit_code: None,
+            pid: 0,
+        };
+        self.publish("exec_create", &view);
+        self.forget_orphans();
+        self.table().insert(id.clone(), view);
+        Ok(id)
+    }
+
+    /// Returns an exec.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn get(&self, id: &str) -> Result<ExecView> {
+        let not_found = || ServiceError::not_found(format!("No such exec instance: {id}"));
+        let id = ExecId::parse(id).map_err(|_| not_found())?;
+        self.table().get(&id).cloned().ok_or_else(not_found)
+    }
+
+    /// Returns the execs of a container that run.
+    pub fn of_container(&self, container: &ContainerId) -> Vec<ExecId> {
+        let table = self.table();
+        table
+            .values()
+            .filter(|view| view.container == *container && view.running)
+            .map(|view| view.id.clone())
+            .collect()
+    }
+
+    /// Starts an exec; unless detached, returns its stream, attached before the process ran.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when it was started already or the container does not run; a command that cannot be executed.
+    pub async fn start(&self, id: &str, detach: bool, size: Option<TerminalSize>) -> Result<Option<Attached>> {
+        let view = self.get(id)?;
+        let record = self.inner.containers.get(view.container.as_str())?;
+        require_running(&record.id, record.state.phase)?;
+        self.claim(&view)?;
+        let started = self.launch(&view, detach, size).await;
+        match started {
+            Ok((task, pid, attached)) => {
+                self.update(&view.id, |view| view.pid = pid);
+                self.publish("exec_start", &view);
+                self.watch(view, task);
+                Ok(attached)
+            }
+            Err(error) => {
+                let code = if error.command_fault().is_some() { 126 } else { 128 };
+                self.update(&view.id, |view| {
+                    view.running = false;
+                    view.exit_code = Some(code);
+                });
+                Err(error)
+            }
+        }
+    }
+
+    /// Sets the size of an exec's terminal.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` when it does not run.
+    pub async fn resize(&self, id: &str, size: TerminalSize) -> Result<()> {
+        let view = self.get(id)?;
+        if !view.running {
+            return Err(ServiceError::conflict(format!("exec {id} is not running")));
+        }
+        let task = self.inner.containers.task(&view.container)?;
+        task.resize(Some(&view.id), size)
+            .await
+            .map_err(|error| ServiceError::from_mechanism("cannot resize exec", error.kind, error))
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<ExecId, ExecView>> {
+        self.inner.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, id: &ExecId, change: impl FnOnce(&mut ExecView)) {
+        if let Some(view) = self.table().get_mut(id) {
+            change(view);
+        }
+    }
+
+    /// Marks an exec as started, once.
+    fn claim(&self, view: &ExecView) -> Result<()> {
+        let mut table = self.table();
+        let known = table
+            .get_mut(&view.id)
+            .ok_or_else(|| ServiceError::not_found(format!("No such exec instance: {}", view.id)))?;
+        if known.running || known.exit_code.is_some() {
+            let state = if known.running {
+                "already running"
+            } else {
+                "already exited"
+            };
+            return Err(ServiceError::conflict(format!("Exec {} is {state}", view.id)));
+        }
+        known.running = true;
+        Ok(())
+    }
+
+    async fn launch(
+        &self,
+        view: &ExecView,
+        detach: bool,
+        size: Option<TerminalSize>,
+    ) -> Result<(Arc<dyn Task>, u32, Option<Attached>)> {
+        let record = self.inner.containers.get(view.container.as_str())?;
+        let task = self.inner.containers.task(&view.container)?;
+        let process = self.inner.containers.exec_process(&record, &view.spec)?;
+        let user = if view.spec.user.is_empty() {
+            &record.spec.user
+        } else {
+            &view.spec.user
+        };
+        let user = UserSpec {
+            user: user.clone(),
+            additional_groups: record.spec.additional_groups.clone(),
+        };
+        let terminal = view.spec.terminal.then(|| {
+            size.or(view.spec.size)
+                .unwrap_or(TerminalSize { rows: 24, columns: 80 })
+        });
+        let mechanism = |error: crate::seam::TaskError| {
+            let fault = error.command;
+            ServiceError::from_mechanism("OCI runtime exec failed", error.kind, error).with_command_fault(fault)
+        };
+        let (io, pending) = if detach {
+            (None, Vec::new())
+        } else {
+            let (io, pending) = self.inner.tasks.prepare_attach(view.spec.streams).map_err(mechanism)?;
+            (Some(io), vec![pending])
+        };
+        let stdio = Stdio {
+            stdin: view.spec.streams.stdin && !detach,
+            stdin_once: true,
+            terminal,
+        };
+        let pid = task
+            .exec(&view.id, process, user, stdio, pending)
+            .await
+            .map_err(mechanism)?;
+        Ok((
+            task,
+            pid,
+            io.map(|io| Attached {
+                io,
+                terminal: view.spec.terminal,
+            }),
+        ))
+    }
+
+    /// Remembers how an exec ends.
+    fn watch(&self, view: ExecView, task: Arc<dyn Task>) {
+        let execs = self.clone();
+        tokio::spawn(async move {
+            // When the shim is gone, so is the process; 137 is what a killed one reports.
+            let code = task.wait_exec(&view.id).await.unwrap_or(137);
+            execs.update(&view.id, |view| {
+                view.running = false;
+                view.exit_code = Some(code);
+                view.pid = 0;
+            });
+            let mut attributes = execs.attributes(&view);
+            attributes.insert("exitCode".to_owned(), code.to_string());
+            execs
+                .inner
+                .events
+                .publish(EventKind::Container, "exec_die", view.container.as_str(), attributes);
+        });
+    }
+
+    fn publish(&self, action: &str, view: &ExecView) {
+        let action = format!("{action}: {}", view.spec.command.join(" "));
+        self.inner.events.publish(
+            EventKind::Container,
+            action,
+            view.container.as_str(),
+            self.attributes(view),
+        );
+    }
+
+    fn attributes(&self, view: &ExecView) -> BTreeMap<String, String> {
+        let mut attributes = match self.inner.containers.get(view.container.as_str()) {
+            Ok(record) => crate::container::event_attributes(&record),
+            Err(_) => BTreeMap::new(),
+        };
+        attributes.insert("execID".to_owned(), view.id.to_string());
+        attributes
+    }
+
+    /// Drops ended execs of containers that are gone.
+    fn forget_orphans(&self) {
+        let containers = &self.inner.containers;
+        self.table()
+            .retain(|_, view| view.running || containers.get(view.container.as_str()).is_ok());
+    }
+}
+
+fn require_running(id: &ContainerId, phase: Phase) -> Result<()> {
+    match phase {
+        Phase::Running => Ok(()),
+        Phase::Paused => Err(ServiceError::conflict(format!(
+            "Container {id} is paused, unpause the container before exec"
+        ))),
+        Phase::Restarting => Err(ServiceError::conflict(format!(
+            "Container {id} is restarting, wait until the container is running"
+        ))),
+        _ => Err(ServiceError::new(
+            ErrorKind::Conflict,
+            format!("container {id} is not running"),
+        )),
+    }
+}
+
+impl ExecSpec {
+    /// Makes an exec without streams, terminal and privileges, such as a health check.
+    pub(crate) fn plain(command: Vec<String>) -> Self {
+        Self {
+            command,
+            env: Vec::new(),
+            working_dir: String::new(),
+            user: String::new(),
+            terminal: false,
+            size: None,
+            privileged: false,
+            streams: Streams::default(),
+            detach_keys: String::new(),
+        }
+    }
+}

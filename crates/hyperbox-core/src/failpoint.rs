@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+//! Failpoints: places where tests let the process die.
+//!
+//! `failpoint!("pull.before-record")` compiles to nothing unless the feature `failpoints` is on, which it never is in a release.
+//! With it, a process whose environment variable `HYPERBOX_FAILPOINT` names the point aborts there, as `kill -9` would: no
+//! destructor runs and nothing is flushed. `HYPERBOX_FAILPOINT=NAME:3` aborts at the third passage.
+//!
+//! [`ALL`] lists every point, so that a test can go through them; a point that is passed but not listed aborts at once.
+
+/// The names of all failpoints, in the order in which a life of pull, create, start and remove passes them.
+pub const ALL: &[&str] = &[
+    "content.before-rename",
+    "content.after-rename",
+    "layer.before-rename",
+    "layer.after-rename",
+    "pull.before-record",
+    "pull.after-record",
+    "create.after-snapshot",
+    "create.after-volumes",
+    "create.after-record",
+    "start.after-network",
+    "start.before-launch",
+    "start.after-launch",
+    "start.after-record",
+    "exit.before-record",
+    "exit.after-record",
+    "remove.after-mark",
+    "remove.after-task",
+    "remove.after-snapshot",
+    "remove.after-record",
+];
+
+/// Dies here when the environment asks for it.
+#[cfg(feature = "failpoints")]
+pub fn pass(name: &'static str) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static ARMED: OnceLock<Option<(String, AtomicU64)>> = OnceLock::new();
+    assert!(ALL.contains(&name), "failpoint {name} is not listed");
+    let armed = ARMED.get_or_init(|| {
+        let value = std::env::var("HYPERBOX_FAILPOINT").ok()?;
+        let (name, count) = value.split_once(':').unwrap_or((&value, "1"));
+        Some((name.to_owned(), AtomicU64::new(count.parse().unwrap_or(1))))
+    });
+    if let Some((wanted, left)) = armed
+        && wanted == name
+        && left.fetch_sub(1, Ordering::SeqCst) == 1
+    {
+        std::process::abort();
+    }
+}
+
+/// Marks a failpoint; see [the module](crate::failpoint).
+#[macro_export]
+macro_rules! failpoint {
+    ($name:literal) => {
+        #[cfg(feature = "failpoints")]
+        $crate::failpoint::pass($name);
+    };
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+//! Reading an archive into a spool directory: every regular file under a number, with its digest.
+//!
+//! The archive is foreign: names are only ever used as keys of a map, never as paths on disk.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
+use std::path::{Component, Path, PathBuf};
+
+use hyperbox_types::{ByteSize, Digest};
+use sha2::{Digest as _, Sha256};
+
+use super::DockerEntry;
+use crate::{Result, ServiceError};
+
+/// More files than any archive of images has.
+const MAX_FILES: usize = 100_000;
+/// The longest JSON document that is read.
+const MAX_DOCUMENT: u64 = 16 << 20;
+
+/// A file of the archive.
+#[derive(Debug, Clone)]
+pub(super) struct Spooled {
+    pub path: PathBuf,
+    pub digest: Digest,
+    pub size: ByteSize,
+}
+
+/// The spooled archive. The files go with the directory, which the caller removes.
+#[derive(Debug, Default)]
+pub(super) struct Archive {
+    files: HashMap<PathBuf, Spooled>,
+    links: BTreeMap<PathBuf, PathBuf>,
+}
+
+/// Spools an archive, plain, gzip or Zstandard.
+///
+/// # Errors
+/// `InvalidArgument` for what is no archive, and I/O classes.
+pub(super) fn spool(stream: impl Read, directory: &Path) -> Result<Archive> {
+    let mut stream = BufReader::with_capacity(64 * 1024, stream);
+    let magic = std::io::BufRead::fill_buf(&mut stream).map_err(malformed)?;
+    if magic.starts_with(&[0x1f, 0x8b]) {
+        spool_tar(flate2::read::MultiGzDecoder::new(stream), directory)
+    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        spool_tar(zstd::Decoder::with_buffer(stream).map_err(malformed)?, directory)
+    } else {
+        spool_tar(stream, directory)
+    }
+}
+
+fn spool_tar(stream: impl Read, directory: &Path) -> Result<Archive> {
+    let mut archive = Archive::default();
+    let mut reader = tar::Archive::new(stream);
+    for entry in reader.entries().map_err(malformed)? {
+        let mut entry = entry.map_err(malformed)?;
+        let name = clean(&entry.path().map_err(malformed)?);
+        match entry.header().entry_type() {
+            tar::EntryType::Regular | tar::EntryType::Continuous => {
+                if archive.files.len() >= MAX_FILES {
+                    return Err(ServiceError::invalid(
+                        "the archive has more files than any archive of images",
+                    ));
+                }
+                let path = directory.join(archive.files.len().to_string());
+                let spooled = copy(&mut entry, path)?;
+                archive.files.insert(name, spooled);
+            }
+            tar::EntryType::Symlink | tar::EntryType::Link => {
+                if let Some(target) = entry.link_name().map_err(malformed)? {
+                    let base = match entry.header().entry_type() {
+                        tar::EntryType::Symlink => name.parent().unwrap_or(Path::new("")).to_owned(),
+                        _ => PathBuf::new(),
+                    };
+                    archive.links.insert(name, clean(&base.join(target)));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(archive)
+}
+
+fn copy(from: &mut impl Read, path: PathBuf) -> Result<Spooled> {
+    let spooling = |error: std::io::Error| {
+        let kind = crate::seam::io_kind(&error);
+        ServiceError::from_mechanism(format!("cannot spool to {}", path.display()), kind, error)
+    };
+    let mut file = File::create_new(&path).map_err(spooling)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut size = 0;
+    loop {
+        let length = from.read(&mut buffer).map_err(malformed)?;
+        if length == 0 {
+            break;
+        }
+        hasher.update(&buffer[..length]);
+        file.write_all(&buffer[..length]).map_err(spooling)?;
+        size += length as u64;
+    }
+    drop(file);
+    Ok(Spooled {
+        path,
+        digest: Digest::from_sha256(hasher.finalize().into()),
+        size: ByteSize(size),
+    })
+}
+
+fn malformed(error: std::io::Error) -> ServiceError {
+    ServiceError::from_mechanism("invalid archive", hyperbox_types::ErrorKind::InvalidArgument, error)
+}
+
+/// Normalises a name of the archive to a key: relative, without `.` and `..`.
+fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    clean
+}
+
+impl Archive {
+    /// Returns a file by name, following links within the archive.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the archive lacks it.
+    pub(super) fn file(&self, name: &str) -> Result<&Spooled> {
+        let mut key = clean(Path::new(name));
+        for _ in 0..8 {
+            if let Some(file) = self.files.get(&key) {
+                return Ok(file);
+            }
+            match self.links.get(&key) {
+                Some(target) => key.clone_from(target),
+                None => break,
+            }
+        }
+        Err(ServiceError::invalid(format!("invalid archive: {name} is missing")))
+    }
+
+    /// Returns the blob of an OCI layout.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the archive lacks it or has something else in its place.
+    pub(super) fn blob(&self, digest: &Digest) -> Result<&Spooled> {
+        let file = self.file(&format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex()))?;
+        if file.digest != *digest && digest.algorithm() == file.digest.algorithm() {
+            return Err(ServiceError::invalid(format!(
+                "invalid archive: blob {digest} has the digest {}",
+                file.digest
+            )));
+        }
+        Ok(file)
+    }
+
+    /// Reads a small document; `None` when the archive lacks it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when it is too long.
+    pub(super) fn document(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let Ok(file) = self.file(name) else { return Ok(None) };
+        read_document(file).map(Some)
+    }
+
+    /// Returns Docker's list of images, if the archive has one.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when it is malformed.
+    pub(super) fn docker_entries(&self) -> Result<Option<Vec<DockerEntry>>> {
+        let Some(bytes) = self.document("manifest.json")? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| ServiceError::invalid(format!("invalid archive: manifest.json: {error}")))
+    }
+}
+
+/// Reads a spooled document.
+///
+/// # Errors
+/// `InvalidArgument` when it is too long.
+pub(super) fn read_document(file: &Spooled) -> Result<Vec<u8>> {
+    if file.size.0 > MAX_DOCUMENT {
+        return Err(ServiceError::invalid(format!(
+            "invalid archive: a document of {} is too long",
+            file.size
+        )));
+    }
+    std::fs::read(&file.path).map_err(|error| {
+        let kind = crate::seam::io_kind(&error);
+        ServiceError::from_mechanism(format!("cannot read {}", file.path.display()), kind, error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_keys_only() {
+        for (name, key) in [
+            ("./a/b", "a/b"),
+            ("../../etc/passwd", "etc/passwd"),
+            ("/abs", "abs"),
+            ("a/../b", "b"),
+            ("", ""),
+        ] {
+            assert_eq!(clean(Path::new(name)), Path::new(key), "{name}");
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        let directory = std::env::temp_dir();
+        for bytes in [
+            &b"no archive at all"[..],
+            &[0x1f, 0x8b, 0, 0],
+            &[0x28, 0xb5, 0x2f, 0xfd, 1],
+        ] {
+            let spooled = spool(bytes, &directory);
+            assert!(
+                spooled.is_err() || spooled.is_ok_and(|archive| archive.files.is_empty()),
+                "{bytes:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+//! Pushing: all blobs, then the manifest, which makes the image visible in the registry.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use hyperbox_types::ImageReference;
+use tokio::sync::mpsc;
+
+use super::fetch::{Progress, status, stored, tell};
+use super::manifest::MANIFEST_LIMIT;
+use super::pull::run;
+use super::record::ImageRecord;
+use super::service::{Images, ProgressStream, TransferProgress, registry_failure};
+use crate::seam::{Credentials, Descriptor, PushOutcome};
+use crate::{Result, ServiceError};
+
+/// How many blobs are uploaded at the same time.
+const PARALLEL: usize = 4;
+
+impl Images {
+    /// Pushes an image under its name.
+    ///
+    /// # Errors
+    /// `NotFound` when no image has that name.
+    pub async fn push(&self, reference: ImageReference, credentials: Option<Credentials>) -> Result<ProgressStream> {
+        let record = self.get(&reference.to_string()).map_err(|_| {
+            ServiceError::not_found(format!(
+                "An image does not exist locally with the tag: {}",
+                reference.familiar()
+            ))
+        })?;
+        let (progress, receiver) = mpsc::channel(64);
+        let images = self.clone();
+        Ok(run(receiver, async move {
+            let pushed = images
+                .upload(&record, &reference, credentials.as_ref(), &progress)
+                .await;
+            if let Err(error) = pushed {
+                tell(&progress, TransferProgress::Failed(error)).await;
+            }
+        }))
+    }
+
+    async fn upload(
+        &self,
+        record: &ImageRecord,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+        progress: &Progress,
+    ) -> Result<()> {
+        let _lease = self.lease(record).await;
+        let message = format!("The push refers to repository [{}]", reference.repository());
+        tell(
+            progress,
+            TransferProgress::Status {
+                id: None,
+                status: message,
+            },
+        )
+        .await;
+        let mount_from = mount_sources(record, reference);
+        let layers = record.layers.iter().map(|layer| &layer.blob);
+        let uploads: Vec<_> = layers
+            .chain([&record.configuration])
+            .map(|blob| self.upload_blob(blob, reference, &mount_from, credentials, progress))
+            .collect();
+        stream::iter(uploads)
+            .buffer_unordered(PARALLEL)
+            .try_collect::<()>()
+            .await?;
+        let bytes = self
+            .inner
+            .with
+            .content
+            .read(&record.manifest.digest, MANIFEST_LIMIT)
+            .await
+            .map_err(stored)?;
+        let size = bytes.len();
+        let digest = self
+            .inner
+            .with
+            .registry
+            .push_manifest(reference, &record.manifest.media_type, bytes.into(), credentials)
+            .await
+            .map_err(|error| registry_failure("push", error))?;
+        let tag = reference
+            .tag()
+            .map_or_else(|| "latest".to_owned(), |tag| tag.as_str().to_owned());
+        let text = format!("{tag}: digest: {digest} size: {size}");
+        tell(progress, TransferProgress::Status { id: None, status: text }).await;
+        let facts = serde_json::json!({ "Tag": tag, "Digest": digest.to_string(), "Size": size });
+        tell(progress, TransferProgress::Aux(facts)).await;
+        self.publish_image(record.clone(), Some(reference), Some(reference.with_digest(digest)))
+            .await?;
+        self.publish("push", &record.id, &reference.familiar());
+        Ok(())
+    }
+
+    async fn upload_blob(
+        &self,
+        blob: &Descriptor,
+        reference: &ImageReference,
+        mount_from: &[String],
+        credentials: Option<&Credentials>,
+        progress: &Progress,
+    ) -> Result<()> {
+        let id = blob.digest.short().to_owned();
+        tell(progress, status(&id, "Preparing")).await;
+        let file = self.inner.with.content.open(&blob.digest).map_err(stored)?;
+        let advance = |current: u64| {
+            let message = TransferProgress::Advance {
+                id: id.clone(),
+                status: "Pushing",
+                current,
+                total: blob.size.0,
+            };
+            // Progress is news, not truth: when nobody keeps up, some of it is lost.
+            drop(progress.try_send(message));
+        };
+        let outcome = self
+            .inner
+            .with
+            .registry
+            .push_blob(reference, blob, file, mount_from, credentials, &advance)
+            .await
+            .map_err(|error| registry_failure("push", error))?;
+        let text = match outcome {
+            PushOutcome::Uploaded => "Pushed".to_owned(),
+            PushOutcome::Existed => "Layer already exists".to_owned(),
+            PushOutcome::Mounted => "Mounted from another repository".to_owned(),
+        };
+        tell(progress, status(&id, &text)).await;
+        Ok(())
+    }
+}
+
+/// Returns other repositories of the same registry that are known to have this image.
+fn mount_sources(record: &ImageRecord, target: &ImageReference) -> Vec<String> {
+    let mut sources: Vec<String> = record
+        .digests
+        .iter()
+        .map(ImageReference::repository)
+        .filter(|repository| repository.host() == target.repository().host() && *repository != target.repository())
+        .map(|repository| repository.path().to_owned())
+        .collect();
+    sources.sort();
+    sources.dedup();
+    sources
+}
