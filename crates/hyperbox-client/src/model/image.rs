@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//! Answers about images.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::nullable;
+
+/// A line of the list of images.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageSummary {
+    /// Id, `sha256:…`.
+    pub id: String,
+    /// Names with tags.
+    #[serde(deserialize_with = "nullable")]
+    pub repo_tags: Vec<String>,
+    /// Names with digests.
+    #[serde(deserialize_with = "nullable")]
+    pub repo_digests: Vec<String>,
+    /// Seconds of the epoch.
+    pub created: i64,
+    /// Bytes.
+    pub size: i64,
+    /// Bytes shared with other images, -1 when unknown.
+    pub shared_size: i64,
+    /// Containers that use it, -1 when unknown.
+    pub containers: i64,
+    /// Labels.
+    #[serde(deserialize_with = "nullable")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A step that made an image.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct History {
+    /// Id, or `<missing>`.
+    pub id: String,
+    /// Seconds of the epoch.
+    pub created: i64,
+    /// What was done.
+    pub created_by: String,
+    /// Names.
+    #[serde(deserialize_with = "nullable")]
+    pub tags: Vec<String>,
+    /// Bytes that it added.
+    pub size: i64,
+    /// A remark.
+    pub comment: String,
+}
+
+/// What a removal did.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RemovedImage {
+    /// A name that is gone.
+    pub untagged: Option<String>,
+    /// An image or layer that is gone.
+    pub deleted: Option<String>,
+}

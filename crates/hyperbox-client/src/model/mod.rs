@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//! What the daemon sends and takes, with only the fields that clients of this crate use.
+//!
+//! Answers are read tolerantly: unknown fields are skipped, missing ones and `null` become empty.
+
+mod container;
+mod create;
+mod image;
+mod progress;
+mod stats;
+mod system;
+
+pub use container::{
+    ChangedFile, ContainerConfig, ContainerState, ContainerSummary, Created, CreatedContainer, EndpointSummary,
+    ExecState, MountPoint, NetworkSettings, PortBinding, PortSummary, State, Top, UpdateWarnings, WaitError,
+    WaitResult,
+};
+pub use create::{
+    BindOptions, BlkioWeight, Container, DeviceMapping, DeviceRequest, Empty, Endpoint, HealthCheck, HostConfig,
+    ImageOptions, IpamConfig, LogConfig, Mount, NetworkingConfig, PublishedPort, RestartPolicy, ThrottleDevice,
+    TmpfsOptions, Ulimit, VolumeDriver, VolumeOptions,
+};
+pub use image::{History, ImageSummary, RemovedImage};
+pub use progress::{Progress, ProgressDetail, ProgressError};
+pub use stats::{BlkioEntry, BlkioStats, CpuStats, CpuUsage, MemoryStats, NetworkStats, PidsStats, Stats};
+pub use system::{
+    AuthRequest, AuthStatus, CreateVolume, NetworkSummary, Ping, Pruned, Volume, VolumeList, VolumeUsage,
+};
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads `null` as the default value: Go writes it for empty lists and maps.
+pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}

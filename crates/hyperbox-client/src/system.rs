@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//! The daemon itself: is it there, what is it, what does it use.
+
+use serde_json::value::RawValue;
+
+use crate::client::Client;
+use crate::error::Result;
+use crate::http::Method;
+use crate::model::{AuthRequest, AuthStatus, Ping};
+
+impl Client {
+    /// Asks whether the daemon answers, and who it is.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn ping(&self) -> Result<Ping> {
+        let response = self.request_path(Method::Head, "/_ping").send()?;
+        let ping = Ping {
+            api_version: response.header("api-version").unwrap_or_default().to_owned(),
+            server: response.header("server").unwrap_or_default().to_owned(),
+        };
+        response.discard()?;
+        Ok(ping)
+    }
+
+    /// Returns the versions of the daemon and its parts.
+    ///
+    /// # Errors
+    /// Any of [`crate::Error`].
+    pub fn server_version(&self) -> Result<Box<RawValue>> {
+        self.request(Method::Get, "/version").send()?.raw_json()
+    }
+
+    /// Returns what the daemon knows about itself and its machine.
+    ///
+    /// # Errors
+    /// Any of [`crate::Error`].
+    pub fn info(&self) -> Result<Box<RawValue>> {
+        self.request(Method::Get, "/info").send()?.raw_json()
+    }
+
+    /// Returns what uses disk space.
+    ///
+    /// # Errors
+    /// Any of [`crate::Error`].
+    pub fn disk_usage(&self) -> Result<Box<RawValue>> {
+        self.request(Method::Get, "/system/df").send()?.raw_json()
+    }
+
+    /// Checks credentials against a registry.
+    ///
+    /// # Errors
+    /// `PermissionDenied` when the registry refuses them.
+    pub fn check_credentials(&self, request: &AuthRequest) -> Result<AuthStatus> {
+        let response = self.request(Method::Post, "/auth").json(request).send()?;
+        if response.status() == 204 {
+            response.discard()?;
+            return Ok(AuthStatus::default());
+        }
+        response.json()
+    }
+}
