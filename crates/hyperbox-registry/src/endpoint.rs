@@ -8,16 +8,23 @@
 //!
 //! The last two take one unauthenticated request to `/v2/`, remembered for the life of the client; a host that does not answer is
 //! not remembered, so a registry that is started later, or differently, is found.
+//!
+//! A mirror that cannot be reached is left out for a while, so that a dead one costs its time limit once and not for each blob.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use reqwest::Url;
 
 use crate::config::{Config, InvalidConfig, is_loopback};
 use crate::failure::Failure;
+use crate::redirect::authority;
 use crate::transport::{Call, Transport};
+
+/// How long an absent mirror is left out.
+const MIRROR_REST: Duration = Duration::from_secs(60);
 
 /// A base URL that serves a registry's repositories.
 #[derive(Debug, Clone)]
@@ -66,6 +73,8 @@ pub(crate) struct Endpoints {
     mirrors: HashMap<String, Vec<Endpoint>>,
     insecure: Vec<String>,
     found: Mutex<HashMap<String, Endpoint>>,
+    /// Base URLs of mirrors that could not be reached, and until when they are left out.
+    absent: Mutex<HashMap<String, Instant>>,
 }
 
 impl Endpoints {
@@ -84,19 +93,37 @@ impl Endpoints {
             mirrors,
             insecure: config.insecure_hosts.iter().cloned().collect(),
             found: Mutex::new(HashMap::new()),
+            absent: Mutex::new(HashMap::new()),
         })
     }
 
-    /// Returns the mirrors of a registry, in their order.
-    pub(crate) fn mirrors(&self, host: &str) -> &[Endpoint] {
-        self.mirrors.get(host).map(Vec::as_slice).unwrap_or_default()
+    /// Returns the mirrors of a registry, in their order, without those that were absent a moment ago.
+    pub(crate) fn mirrors(&self, host: &str) -> Vec<Endpoint> {
+        let Some(mirrors) = self.mirrors.get(host) else {
+            return Vec::new();
+        };
+        let absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let present = |mirror: &&Endpoint| absent.get(mirror.base.as_str()).is_none_or(|until| *until <= now);
+        mirrors.iter().filter(present).cloned().collect()
+    }
+
+    /// Takes note of a mirror's failure.
+    pub(crate) fn mirror_failed(&self, mirror: &Endpoint, failure: &Failure) {
+        if failure.is_absence() {
+            let until = Instant::now() + MIRROR_REST;
+            let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+            absent.insert(mirror.base.as_str().to_owned(), until);
+        }
+        let mirror = authority(&mirror.base);
+        tracing::debug!(%mirror, error = %failure, "mirror failed");
     }
 
     /// Returns all mirrors that are spoken to by plain HTTP.
     pub(crate) fn plain_mirrors(&self) -> Vec<String> {
         let all = self.mirrors.values().flatten();
         all.filter(|endpoint| endpoint.is_plain())
-            .map(|endpoint| crate::redirect::authority(endpoint.base()))
+            .map(|endpoint| authority(endpoint.base()))
             .collect()
     }
 
@@ -113,8 +140,12 @@ impl Endpoints {
                     Ok(()) => first,
                     Err(first_failure) => {
                         let second = parse_base(host, &second)?;
-                        // The first failure is the one that users can do something about: the second is a guess.
-                        probe(&second, transport).await.map_err(|_| first_failure)?;
+                        match probe(&second, transport).await {
+                            Ok(()) => {}
+                            // Somebody is there who wants the other scheme, so how that failed is what matters.
+                            Err(failure) if !first_failure.is_absence() => return Err(failure),
+                            Err(_) => return Err(first_failure),
+                        }
                         second
                     }
                 }

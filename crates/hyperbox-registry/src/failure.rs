@@ -19,9 +19,11 @@ mod tests;
 /// Why one request did not give what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("cannot reach {host}")]
+    #[error("{} {host}", if *established { "lost the connection to" } else { "cannot reach" })]
     Connection {
         host: String,
+        /// It broke later than while it was made.
+        established: bool,
         /// Trying again changes nothing: the certificate is wrong.
         permanent: bool,
         #[source]
@@ -59,6 +61,11 @@ impl Failure {
             Self::Status(failure) => matches!(failure.status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
             _ => false,
         }
+    }
+
+    /// Tells whether the other side is not there, rather than answering badly.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self, Self::Connection { .. } | Self::Stalled { .. })
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {

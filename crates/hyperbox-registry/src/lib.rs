@@ -2,7 +2,8 @@
 //! The OCI distribution protocol, client side: core's `Registry` seam over HTTP.
 //!
 //! Layers, top down: `client` (the seam), `resolve`/`pull`/`upload`/`login` (one file per operation), `session` (answers
-//! authentication challenges and tries again), `transport` (one request with its redirects), and pure deciders that touch no
+//! authentication challenges and tries again), `transport` (one request with its
+//! redirects), `clients` (connections and TLS), and pure deciders that touch no
 //! socket: `challenge`, `scope`, `redirect`, `retry`, `range`, `failure`.
 //!
 //! Nothing here persists anything: a crash forgets tokens and open uploads, which registries collect by themselves. Secrets are
@@ -13,6 +14,7 @@
 mod auth;
 mod challenge;
 mod client;
+mod clients;
 mod config;
 mod endpoint;
 mod failure;

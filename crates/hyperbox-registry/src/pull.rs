@@ -19,7 +19,6 @@ use crate::auth::Access;
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, Operation};
 use crate::range::ContentRange;
-use crate::redirect::authority;
 use crate::retry::Attempts;
 use crate::scope::Scope;
 use crate::session::Session;
@@ -68,7 +67,7 @@ pub(crate) async fn open(
     let host = reference.repository().host().as_str();
     let permit = session.transfer_permit(host).await;
     let mut transfer = Transfer {
-        mirrors: session.endpoints.mirrors(host).iter().rev().cloned().collect(),
+        mirrors: session.endpoints.mirrors(host).into_iter().rev().collect(),
         attempts: session.attempts(),
         session,
         reference: reference.clone(),
@@ -177,9 +176,9 @@ impl Transfer {
             .take()
             .map_or(!self.mirrors.is_empty(), |connection| connection.from_mirror);
         if from_mirror {
-            let mirror = self.mirrors.pop().map(|mirror| authority(mirror.base()));
-            let digest = &self.descriptor.digest;
-            tracing::debug!(mirror = mirror.as_deref().unwrap_or_default(), %digest, error = %failure, "mirror failed");
+            if let Some(mirror) = self.mirrors.pop() {
+                self.session.endpoints.mirror_failed(&mirror, &failure);
+            }
             return Ok(());
         }
         self.session.pause(&mut self.attempts, failure).await

@@ -12,7 +12,6 @@ use crate::auth::Access;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::hashing::digest;
-use crate::redirect::authority;
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::transport::Call;
@@ -27,12 +26,9 @@ pub(crate) async fn fetch_manifest(
 ) -> Result<FetchedManifest, Failure> {
     let host = reference.repository().host().as_str();
     for mirror in session.endpoints.mirrors(host) {
-        match fetch_from(session, mirror, reference, None).await {
+        match fetch_from(session, &mirror, reference, None).await {
             Ok(manifest) => return Ok(manifest),
-            Err(failure) => {
-                let mirror = authority(mirror.base());
-                tracing::debug!(%mirror, %reference, error = %failure, "mirror has no good manifest");
-            }
+            Err(failure) => session.endpoints.mirror_failed(&mirror, &failure),
         }
     }
     session

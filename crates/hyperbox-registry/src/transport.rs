@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! One HTTP request with its redirects and time limits, over pooled connections.
 //!
-//! Clients differ by how they treat TLS, so there is one per treatment, made when first needed: a machine without root
-//! certificates can still speak with a loopback registry. Redirects are followed here, not by the HTTP library, because only this
+//! Redirects are followed here, not by the HTTP library, because only this
 //! crate knows which header is a secret. Cancel-safe: a dropped future closes its connection.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -16,7 +14,8 @@ use jiff::Timestamp;
 use reqwest::Url;
 
 use crate::challenge::{Challenge, parse_challenges};
-use crate::config::{Config, ProxyUse, is_loopback};
+use crate::clients::Clients;
+use crate::config::{Config, is_loopback};
 use crate::failure::{Failure, StatusFailure, told};
 use crate::redirect::{Stop, authority, is_redirect, next_hop, same_origin};
 use crate::retry::parse_retry_after;
@@ -98,35 +97,17 @@ pub(crate) struct Transport {
     config: Arc<Config>,
     /// Hosts that the operator named for plain HTTP.
     plain_hosts: BTreeSet<String>,
-    clients: Mutex<HashMap<ClientKey, reqwest::Client>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct ClientKey {
-    tls: Tls,
-    direct: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Tls {
-    /// For plain HTTP: trusts nobody.
-    Unused,
-    Verified,
-    /// The platform's roots and those in the certificate directory of this host.
-    WithCertificatesOf(String),
-    Unverified,
+    clients: Clients,
 }
 
 impl Transport {
     pub(crate) fn new(config: Arc<Config>, plain_mirrors: impl IntoIterator<Item = String>) -> Self {
-        // The process-wide default is what reqwest asks for; when another part of the process has set one, that one serves.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let mut plain_hosts = config.insecure_hosts.clone();
         plain_hosts.extend(plain_mirrors);
         Self {
+            clients: Clients::new(Arc::clone(&config)),
             config,
             plain_hosts,
-            clients: Mutex::new(HashMap::new()),
         }
     }
 
@@ -188,7 +169,7 @@ impl Transport {
                 reason: format!("plain http to {host} is not allowed: name it as an insecure registry to allow it"),
             });
         }
-        let client = self.client(url)?;
+        let client = self.clients.get(url)?;
         let has_body = !matches!(method, Method::GET | Method::HEAD);
         let mut request = client.request(method, url.clone()).headers(headers);
         if has_body {
@@ -202,8 +183,16 @@ impl Transport {
         })
     }
 
-    /// Reads a whole body of at most `limit` bytes; `None` when it is longer.
-    pub(crate) async fn read_body(&self, mut answer: Answer, limit: u64) -> Result<Option<Bytes>, Failure> {
+    /// Reads a whole body of at most `limit` bytes, which must be there within the time for an answer; `None` when it is longer.
+    pub(crate) async fn read_body(&self, answer: Answer, limit: u64) -> Result<Option<Bytes>, Failure> {
+        let waited = self.config.timeouts.response;
+        let host = answer.host.clone();
+        tokio::time::timeout(waited, self.read_up_to(answer, limit))
+            .await
+            .unwrap_or(Err(Failure::Stalled { host, waited }))
+    }
+
+    async fn read_up_to(&self, mut answer: Answer, limit: u64) -> Result<Option<Bytes>, Failure> {
         if answer.content_length().is_some_and(|length| length > limit) {
             return Ok(None);
         }
@@ -251,73 +240,6 @@ impl Transport {
             retry_after,
         })
     }
-
-    fn client(&self, url: &Url) -> Result<reqwest::Client, Failure> {
-        let host = authority(url);
-        let key = ClientKey {
-            tls: self.tls(url, &host),
-            direct: self.config.proxy == ProxyUse::Never || is_loopback(&host),
-        };
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&key) {
-            return Ok(client.clone());
-        }
-        let client = self.build(&key).map_err(|source| Failure::Connection {
-            host,
-            permanent: true,
-            source,
-        })?;
-        clients.insert(key, client.clone());
-        Ok(client)
-    }
-
-    fn tls(&self, url: &Url, host: &str) -> Tls {
-        if url.scheme() == "http" {
-            return Tls::Unused;
-        }
-        if self.config.is_insecure(host) {
-            return Tls::Unverified;
-        }
-        let has_certificates =
-            |directory: &Path| !host.is_empty() && !host.contains('/') && directory.join(host).is_dir();
-        match &self.config.certificates_dir {
-            Some(directory) if has_certificates(directory) => Tls::WithCertificatesOf(host.to_owned()),
-            _ => Tls::Verified,
-        }
-    }
-
-    fn build(&self, key: &ClientKey) -> Result<reqwest::Client, Box<dyn std::error::Error + Send + Sync>> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(&self.config.user_agent)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(self.config.timeouts.connect);
-        builder = match &key.tls {
-            Tls::Unused => builder.tls_certs_only([]),
-            Tls::Verified => builder,
-            Tls::Unverified => builder.tls_danger_accept_invalid_certs(true),
-            Tls::WithCertificatesOf(host) => builder.tls_certs_merge(self.certificates(host)?),
-        };
-        if key.direct {
-            builder = builder.no_proxy();
-        }
-        Ok(builder.build()?)
-    }
-
-    fn certificates(&self, host: &str) -> Result<Vec<reqwest::Certificate>, Box<dyn std::error::Error + Send + Sync>> {
-        let mut certificates = Vec::new();
-        let Some(directory) = &self.config.certificates_dir else {
-            return Ok(certificates);
-        };
-        for entry in std::fs::read_dir(directory.join(host))? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "crt") {
-                let pem = std::fs::read(&path)?;
-                certificates.extend(reqwest::Certificate::from_pem_bundle(&pem)?);
-            }
-        }
-        Ok(certificates)
-    }
 }
 
 /// Wraps an error of the HTTP library without the URL, whose query may hold a signature.
@@ -325,6 +247,7 @@ fn connection_failure(host: &str, error: reqwest::Error) -> Failure {
     let error = error.without_url();
     Failure::Connection {
         host: host.to_owned(),
+        established: !error.is_connect() && !error.is_builder(),
         permanent: error.is_builder() || is_certificate_error(&error),
         source: Box::new(error),
     }
