@@ -212,7 +212,7 @@ impl Owner {
             Ok(bytes) => bytes,
             Err(error) => {
                 // The caller may have gone.
-                let _ = request.reply.send(Err(error));
+                drop(request.reply.send(Err(error)));
                 return;
             }
         };
@@ -229,7 +229,7 @@ impl Owner {
             ShimMessage::Reply { sequence, result } => {
                 if let Some(reply) = self.pending.remove(&sequence) {
                     // The caller may have gone.
-                    let _ = reply.send(result.map_err(from_shim));
+                    drop(reply.send(result.map_err(from_shim)));
                 }
             }
             ShimMessage::Event(ShimEvent::Exited(record)) => self.exited(record),
@@ -258,7 +258,7 @@ impl Owner {
     fn ended(mut self) {
         for (_, reply) in self.pending.drain() {
             // The caller may have gone.
-            let _ = reply.send(Err(gone()));
+            drop(reply.send(Err(gone())));
         }
         if *self.status.borrow() == TaskStatus::Running {
             match self.directory.exit_record().or_else(|| self.exit_from_kernel()) {

@@ -53,7 +53,7 @@ async fn end_shim(greeting: Greeting) -> Result<(), TaskError> {
     }
     if paused {
         // A frozen process of v1 dies only when it is thawed; a shim that cannot do that is killed below.
-        let _ = tokio::time::timeout(PATIENCE, messages.ask(ShimCall::Resume)).await;
+        drop(tokio::time::timeout(PATIENCE, messages.ask(ShimCall::Resume)).await);
     }
     if tokio::time::timeout(PATIENCE, end_of(&mut messages)).await.is_err() {
         kill_shim(shim, &record).await?;

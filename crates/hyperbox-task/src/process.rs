@@ -40,6 +40,10 @@ impl Process {
     }
 
     /// Waits until it has ended; `TimedOut` when it has not after `patience`.
+    #[expect(
+        deprecated,
+        reason = "sound here, as the descriptor is borrowed for as long as it is registered; the replacement is an unsafe function"
+    )]
     pub(crate) async fn wait(&self, patience: Duration) -> io::Result<()> {
         let pidfd = AsyncFd::new(self.pidfd.as_fd())?;
         match tokio::time::timeout(patience, pidfd.readable()).await {

@@ -195,7 +195,7 @@ impl TaskRuntime for ShimTaskRuntime {
         let directory = self.directories.of(container);
         if let (Some(mut closed), true) = (closed, directory.exit_record().is_some()) {
             // The usual case: the shim is in its last moments. Any other is looked into below.
-            let _ = tokio::time::timeout(LINGER, closed.wait_for(|closed| *closed)).await;
+            drop(tokio::time::timeout(LINGER, closed.wait_for(|closed| *closed)).await);
         }
         discard(&directory).await
     }

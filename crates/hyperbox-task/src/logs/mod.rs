@@ -36,7 +36,7 @@ pub(crate) fn read(target: &LogTarget, query: LogQuery, ended: watch::Receiver<b
         if let Err(error) = pump(&path, query, ended, &sender).await {
             let error = TaskError::io(format!("cannot read the log {}", path.display()), error);
             // Whoever read the stream may have gone.
-            let _ = sender.send(Err(error)).await;
+            drop(sender.send(Err(error)).await);
         }
     });
     Ok(Box::pin(stream::unfold((receiver, Vec::new().into_iter()), next_entry)))
@@ -152,6 +152,10 @@ struct Changes {
 
 impl Changes {
     /// Watches; `None` when there is no such directory (and so no log, now or later).
+    #[expect(
+        deprecated,
+        reason = "sound here, as the registration owns its descriptor; the replacement is an unsafe function"
+    )]
     fn watch(path: &Path) -> io::Result<Option<Self>> {
         let directory: PathBuf = path.parent().map(Path::to_owned).unwrap_or_default();
         let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;

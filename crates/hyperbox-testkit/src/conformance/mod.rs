@@ -3,3 +3,9 @@
 //!
 //! A suite is a set of functions (or one function that runs them all) that take a way to make a fresh implementation. It sees
 //! only the trait, so that a wrong expectation shows as soon as a second implementation runs it.
+
+pub mod content;
+pub mod records;
+pub mod snapshot;
+pub mod task;
+pub mod volume;
