@@ -34,7 +34,13 @@ impl StringArray {
 /// Replaces the program of this process; returns only when that failed, and then why.
 pub fn execute(path: &CStr, arguments: &StringArray, environment: &StringArray) -> io::Error {
     // SAFETY: both arrays end with a null pointer and point to strings that their owner keeps alive and unmoved.
-    unsafe { libc::execve(path.as_ptr(), arguments.pointers.as_ptr(), environment.pointers.as_ptr()) };
+    unsafe {
+        libc::execve(
+            path.as_ptr(),
+            arguments.pointers.as_ptr(),
+            environment.pointers.as_ptr(),
+        )
+    };
     io::Error::last_os_error()
 }
 
@@ -54,6 +60,21 @@ pub fn close_all_from(first: u32) -> io::Result<()> {
 pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
     close_range(first, CLOSE_RANGE_CLOEXEC)
+}
+
+/// Closes every descriptor from 3 up but one. As [`close_all_from`], for a process about to become something else.
+///
+/// # Errors
+/// Those of `close_range(2)`.
+pub fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
+    let kept = kept.as_raw_fd().cast_unsigned();
+    if kept > 3 {
+        // SAFETY: the contract of `close_all_from`.
+        if unsafe { libc::syscall(libc::SYS_close_range, 3_u32, kept - 1, 0_u32) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    close_all_from(kept.max(2) + 1)
 }
 
 fn close_range(first: u32, flags: libc::c_uint) -> io::Result<()> {
@@ -79,7 +100,11 @@ pub fn duplicate_to(source: BorrowedFd<'_>, target: i32) -> io::Result<()> {
             libc::dup3(source, target, 0)
         }
     };
-    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Duplicates a descriptor to the lowest free number from `minimum` up, closed by `execve(2)`.

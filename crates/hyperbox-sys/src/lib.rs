@@ -8,7 +8,17 @@
     reason = "this crate is the fence around it; each block says why it is sound"
 )]
 
+pub mod cgroup_device;
+pub mod detached_mount;
+pub mod execute;
 pub mod exit_info;
 pub mod fork;
+pub mod init;
 pub mod message;
+pub mod mount_attributes;
+pub mod network_namespace;
+pub mod pidfd;
+pub mod seccomp;
 pub mod signals;
+pub mod spawn;
+pub mod tree;

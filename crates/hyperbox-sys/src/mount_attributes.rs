@@ -9,6 +9,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 pub struct Attributes(u64);
 
 impl Attributes {
+    /// None at all.
+    pub const NONE: Self = Self(0);
     /// Refuses writes.
     pub const READ_ONLY: Self = Self(0x1);
     /// Ignores set-user-id bits and file capabilities.
@@ -136,5 +138,9 @@ pub fn change_mount(
             size_of::<MountAttributes>(),
         )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

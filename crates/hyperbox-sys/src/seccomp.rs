@@ -37,6 +37,17 @@ pub fn install_filter(program: &[Instruction], flags: u32) -> io::Result<()> {
         instructions: program.as_ptr(),
     };
     // SAFETY: `Program` has the layout of `struct sock_fprog`, and points to that many live instructions.
-    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flags,
+            &raw const program,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+//! The last step: becoming the command, or staying as its init.
+
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+
+use hyperbox_sys::execute::execute;
+use hyperbox_sys::init;
+use rustix::fs::{Access, AtFlags, CWD, FileType};
+use rustix::io::Errno;
+
+use super::Job;
+use crate::plan::process::{Lookup, ProcessPlan};
+use crate::report::{self, At, ExecFault, Failure, IntoErrno, Stage};
+
+/// Runs the command. `Ok` is the exit code of an init whose command has ended.
+pub(super) fn run(job: &Job<'_>) -> Result<u8, Failure> {
+    if !job.init {
+        return Err(become_command(job.process));
+    }
+    // Shown by `ps`; the name of the shim would say nothing to the container's owner.
+    let _ = rustix::thread::set_name(c"init");
+    init::supervise(|| {
+        init::take_foreground(standard_input());
+        report::send_failure(job.socket, become_command(job.process));
+        127
+    })
+    .at(Stage::Init)
+}
+
+fn standard_input() -> BorrowedFd<'static> {
+    rustix::stdio::stdin()
+}
+
+/// Replaces this process; returns only the reason why it could not.
+fn become_command(process: &ProcessPlan) -> Failure {
+    let (fault, errno) = match &process.lookup {
+        Lookup::Path(path) => {
+            let errno = try_execute(process, path);
+            (diagnose(path, errno), errno)
+        }
+        Lookup::Candidates(candidates) => try_candidates(process, candidates),
+    };
+    Failure {
+        stage: Stage::Execute,
+        index: fault as u32,
+        errno,
+    }
+}
+
+fn try_execute(process: &ProcessPlan, path: &CStr) -> Errno {
+    execute(path, &process.arguments, &process.environment).into_errno()
+}
+
+/// Tries one directory of `PATH` after the other. What is missing or not executable does not count, as with Go's `LookPath`.
+fn try_candidates(process: &ProcessPlan, candidates: &[std::ffi::CString]) -> (ExecFault, Errno) {
+    for path in candidates {
+        let errno = try_execute(process, path);
+        match errno {
+            Errno::NOENT if is_executable_file(path) => return (ExecFault::NoInterpreter, errno),
+            Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::NAMETOOLONG | Errno::LOOP => {}
+            errno => return (ExecFault::Other, errno),
+        }
+    }
+    (ExecFault::NotInPath, Errno::NOENT)
+}
+
+fn diagnose(path: &CStr, errno: Errno) -> ExecFault {
+    match errno {
+        Errno::NOENT if is_executable_file(path) => ExecFault::NoInterpreter,
+        Errno::NOENT => ExecFault::NoFile,
+        Errno::ACCESS if is_kind(path, FileType::Directory) => ExecFault::Directory,
+        Errno::ACCESS => ExecFault::Denied,
+        _ => ExecFault::Other,
+    }
+}
+
+fn is_executable_file(path: &CStr) -> bool {
+    is_kind(path, FileType::RegularFile) && rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()).is_ok()
+}
+
+fn is_kind(path: &CStr, kind: FileType) -> bool {
+    rustix::fs::stat(path).is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == kind)
+}

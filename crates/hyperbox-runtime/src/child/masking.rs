@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+//! Hiding and write-protecting parts of a container's `/proc` and `/sys`, and its root.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use hyperbox_sys::mount_attributes::{Attributes, Change, Reach, change_mount};
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
+
+use super::mounting::attach;
+use super::place::{self, Links};
+use crate::plan::Plan;
+use crate::report::{At, Failure, IntoErrno, Stage};
+
+const READ_ONLY: Change = Change {
+    set: Attributes::READ_ONLY,
+    clear: Attributes::NONE,
+    propagation: None,
+};
+
+/// Masks and protects. The root comes last: mount points may still have to be made before.
+pub(super) fn protect(root: BorrowedFd<'_>, plan: &Plan) -> Result<(), Failure> {
+    for (index, target) in plan.read_only.iter().enumerate() {
+        match place::find(root, &target.last().path, Links::Follow) {
+            Ok(place) => protect_path(place.as_fd()).at_index(Stage::ReadOnlyPath, index)?,
+            Err(error) => ignore_missing(error).at_index(Stage::ReadOnlyPath, index)?,
+        }
+    }
+    let mut empty = None;
+    for (index, target) in plan.masked.iter().enumerate() {
+        match place::find(root, &target.last().path, Links::Follow) {
+            Ok(place) => mask(place.as_fd(), &mut empty).at_index(Stage::MaskPath, index)?,
+            Err(error) => ignore_missing(error).at_index(Stage::MaskPath, index)?,
+        }
+    }
+    if plan.read_only_root {
+        change_mount(root, Reach::Mount, &READ_ONLY, None).at(Stage::ReadOnlyRoot)?;
+    }
+    Ok(())
+}
+
+/// Kernels differ in what they have below `/proc` and `/sys`.
+fn ignore_missing(error: Errno) -> Result<(), Errno> {
+    match error {
+        Errno::NOENT | Errno::NOTDIR => Ok(()),
+        error => Err(error),
+    }
+}
+
+fn copy(place: BorrowedFd<'_>, flags: OpenTreeFlags) -> Result<OwnedFd, Errno> {
+    let flags =
+        flags | OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    rustix::mount::open_tree(place, c"", flags)
+}
+
+/// Covers a path with a read-only copy of itself.
+fn protect_path(place: BorrowedFd<'_>) -> Result<(), Errno> {
+    let tree = copy(place, OpenTreeFlags::AT_RECURSIVE)?;
+    change_mount(tree.as_fd(), Reach::Tree, &READ_ONLY, None).map_err(IntoErrno::into_errno)?;
+    attach(tree.as_fd(), place)
+}
+
+/// Covers a directory with an empty read-only one, and a file with the host's `/dev/null`: the container's could be a link
+/// (CVE-2025-31133). All directories share one empty file system.
+fn mask(place: BorrowedFd<'_>, empty: &mut Option<OwnedFd>) -> Result<(), Errno> {
+    let cover = if place::is_directory(place)? {
+        if let Some(empty) = empty {
+            copy(empty.as_fd(), OpenTreeFlags::empty())?
+        } else {
+            let made = make_empty()?;
+            let copy = copy(made.as_fd(), OpenTreeFlags::empty())?;
+            *empty = Some(made);
+            copy
+        }
+    } else {
+        rustix::mount::open_tree(
+            CWD,
+            c"/dev/null",
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
+        )?
+    };
+    attach(cover.as_fd(), place)
+}
+
+fn make_empty() -> Result<OwnedFd, Errno> {
+    let context = rustix::mount::fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    rustix::mount::fsconfig_set_string(context.as_fd(), c"nr_inodes", c"1")?;
+    rustix::mount::fsconfig_set_string(context.as_fd(), c"nr_blocks", c"1")?;
+    rustix::mount::fsconfig_set_string(context.as_fd(), c"mode", c"755")?;
+    rustix::mount::fsconfig_create(context.as_fd())?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+//! The root filesystem as a detached mount: it exists, has a file descriptor, and is attached nowhere.
+//!
+//! The child attaches it inside its own mount namespace. Until then nothing on the machine can see it, and when the last
+//! descriptor goes, also by a crash, it goes too. Kernels that take overlay layers one by one (`lowerdir+`, 6.5) are asked that
+//! way; older ones get one option string, and where the 256 bytes of `fsconfig(2)` are too few for it, `mount(2)` in a
+//! throw-away mount namespace.
+
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use hyperbox_sys::mount_attributes::{Attributes, Change, Propagation, Reach, change_mount};
+use hyperbox_sys::spawn::{NewNamespaces, spawn};
+use hyperbox_types::{RootMount, WritableLayer};
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+use crate::error::StartError;
+use crate::plan::target::c_string;
+
+/// Mounts a root filesystem on `target` in the caller's own mount namespace. For runtimes that want a directory.
+///
+/// # Errors
+/// Those of making the mount, and of attaching it.
+pub fn mount_root(rootfs: &RootMount, target: &Path) -> Result<(), StartError> {
+    let root = detached_root(rootfs)?;
+    rustix::mount::move_mount(&root, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(|error| StartError::system(format!("attach the root filesystem to {}", target.display()), error))
+}
+
+/// Makes the mount without attaching it anywhere.
+pub(crate) fn detached_root(rootfs: &RootMount) -> Result<OwnedFd, StartError> {
+    match rootfs {
+        RootMount::Bind { source, read_only } => {
+            let mut change = Change {
+                propagation: Some(Propagation::Private),
+                ..Change::default()
+            };
+            if *read_only {
+                change.set = Attributes::READ_ONLY;
+            }
+            detached_bind(source, Reach::Tree, &change)
+                .map_err(|error| StartError::system(format!("bind the root filesystem {}", source.display()), error))
+        }
+        RootMount::Overlay { lower, writable } => detached_overlay(lower, writable.as_ref())
+            .map_err(|error| StartError::system("mount the overlay root filesystem", error)),
+    }
+}
+
+/// Copies a mount (or a tree of them) without attaching it, and changes the copy.
+pub(crate) fn detached_bind(source: &Path, reach: Reach, change: &Change) -> io::Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if reach == Reach::Tree {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    let tree = rustix::mount::open_tree(CWD, source, flags)?;
+    if !change.is_empty() {
+        change_mount(tree.as_fd(), reach, change, None)?;
+    }
+    Ok(tree)
+}
+
+fn detached_overlay(lower: &[PathBuf], writable: Option<&WritableLayer>) -> io::Result<OwnedFd> {
+    if lower.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an overlay needs a layer"));
+    }
+    if lower.len() == 1 && writable.is_none() {
+        // overlayfs refuses a single layer without a writable one; a read-only view of it is the same thing.
+        let change = Change {
+            set: Attributes::READ_ONLY,
+            propagation: Some(Propagation::Private),
+            ..Change::default()
+        };
+        return detached_bind(&lower[0], Reach::Tree, &change);
+    }
+    match overlay_by_layers(lower, writable) {
+        Err(Errno::INVAL | Errno::NOSYS) => match overlay_by_string(lower, writable) {
+            Err(Errno::INVAL | Errno::NOSYS) => overlay_by_mount(lower, writable),
+            other => Ok(other?),
+        },
+        other => Ok(other?),
+    }
+}
+
+fn overlay_by_layers(lower: &[PathBuf], writable: Option<&WritableLayer>) -> Result<OwnedFd, Errno> {
+    let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for layer in lower {
+        rustix::mount::fsconfig_set_string(context.as_fd(), "lowerdir+", layer)?;
+    }
+    finish_overlay(&context, writable)
+}
+
+fn overlay_by_string(lower: &[PathBuf], writable: Option<&WritableLayer>) -> Result<OwnedFd, Errno> {
+    let joined = joined_layers(lower);
+    if joined.len() > 255 {
+        return Err(Errno::INVAL);
+    }
+    let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    rustix::mount::fsconfig_set_string(context.as_fd(), "lowerdir", joined.as_os_str())?;
+    finish_overlay(&context, writable)
+}
+
+fn finish_overlay(context: &OwnedFd, writable: Option<&WritableLayer>) -> Result<OwnedFd, Errno> {
+    let mut attributes = MountAttrFlags::empty();
+    if let Some(writable) = writable {
+        rustix::mount::fsconfig_set_string(context.as_fd(), "upperdir", &writable.upper)?;
+        rustix::mount::fsconfig_set_string(context.as_fd(), "workdir", &writable.work)?;
+    } else {
+        attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
+    }
+    rustix::mount::fsconfig_set_string(context.as_fd(), "source", "overlay")?;
+    rustix::mount::fsconfig_create(context.as_fd())?;
+    rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+/// Joins layers with colons, escaping those (and backslashes) in names as overlayfs reads them.
+fn joined_layers(lower: &[PathBuf]) -> OsString {
+    let mut joined = Vec::new();
+    for layer in lower {
+        if !joined.is_empty() {
+            joined.push(b':');
+        }
+        for byte in layer.as_os_str().as_bytes() {
+            if matches!(byte, b':' | b'\\') {
+                joined.push(b'\\');
+            }
+            joined.push(*byte);
+        }
+    }
+    std::os::unix::ffi::OsStringExt::from_vec(joined)
+}
+
+/// A helper process mounts the overlay over its own view of `/proc` in a private namespace and hands a detached copy back.
+fn overlay_by_mount(lower: &[PathBuf], writable: Option<&WritableLayer>) -> io::Result<OwnedFd> {
+    let data = overlay_data(lower, writable)?;
+    let (ours, theirs) = rustix::net::socketpair(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::SEQPACKET,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let helper = spawn(NewNamespaces::MOUNT, None, || {
+        match mount_and_clone(&data, writable.is_none()) {
+            Ok(tree) => u8::from(crate::report::send_descriptor(theirs.as_fd(), tree.as_fd()).is_err()),
+            Err(error) => u8::try_from(error.raw_os_error()).unwrap_or(1),
+        }
+    })?;
+    drop(theirs);
+    let received = crate::report::receive_descriptor(ours.as_fd());
+    let status = waitid(WaitId::PidFd(helper.pidfd.as_fd()), WaitIdOptions::EXITED)?;
+    if let Some(tree) = received? {
+        return Ok(tree);
+    }
+    let code = status.and_then(|status| status.exit_status()).unwrap_or(libc_eio());
+    Err(io::Error::from_raw_os_error(code))
+}
+
+fn libc_eio() -> i32 {
+    Errno::IO.raw_os_error()
+}
+
+fn overlay_data(lower: &[PathBuf], writable: Option<&WritableLayer>) -> io::Result<CString> {
+    let mut data = OsString::from("lowerdir=");
+    data.push(joined_layers(lower));
+    if let Some(writable) = writable {
+        data.push(",upperdir=");
+        data.push(joined_layers(std::slice::from_ref(&writable.upper)));
+        data.push(",workdir=");
+        data.push(joined_layers(std::slice::from_ref(&writable.work)));
+    }
+    c_string(&data).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
+}
+
+fn mount_and_clone(data: &CString, read_only: bool) -> Result<OwnedFd, Errno> {
+    use rustix::mount::{MountFlags, MountPropagationFlags};
+    let mut flags = MountFlags::empty();
+    if read_only {
+        flags |= MountFlags::RDONLY;
+    }
+    rustix::mount::mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    rustix::mount::mount(c"overlay", c"/proc", c"overlay", flags, data.as_c_str())?;
+    rustix::mount::open_tree(
+        CWD,
+        c"/proc",
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layer_names_are_escaped() {
+        assert_eq!(joined_layers(&["/a:b".into(), "/c\\d".into()]), "/a\\:b:/c\\\\d");
+    }
+}
