@@ -278,4 +278,4 @@ fn is_plain_file(kind: EntryType) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

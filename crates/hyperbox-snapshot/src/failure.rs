@@ -27,6 +27,8 @@ pub(crate) fn on_path(operation: &'static str, path: &Path, source: impl Into<io
 /// A failed operation on an archive's entry. What only its name, link or size can cause is the archive's fault.
 pub(crate) fn on_entry(operation: &'static str, name: &[u8], error: Errno) -> SnapshotError {
     let blamed = [
+        // Only a link to nothing or a vanished parent: the directory is nobody else's.
+        Errno::NOENT,
         Errno::NAMETOOLONG,
         Errno::LOOP,
         Errno::NOTDIR,

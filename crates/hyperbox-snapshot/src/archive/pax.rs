@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn lengths_decide_not_newlines() {
-        let records = parse(b"30 mtime=1350244992.023960108\n21 SCHILY.xattr.a=b\nc\n").unwrap();
+        let records = parse(b"30 mtime=1350244992.023960108\n22 SCHILY.xattr.a=b\nc\n").unwrap();
         assert_eq!(records[0].key, b"mtime");
         assert_eq!(xattrs(&records), vec![(b"a".to_vec(), b"b\nc".to_vec())]);
     }

@@ -49,6 +49,21 @@ pub(crate) fn normalise(name: &[u8]) -> Result<Vec<u8>, SnapshotError> {
     Ok(path)
 }
 
+/// Returns the path, relative to the layer's root, that a symbolic link with this text in `directory` leads to. As for a process
+/// that has the layer's root as its own, `..` there is the root itself.
+pub(super) fn follow(directory: &[u8], text: &[u8]) -> Vec<u8> {
+    let start = if text.starts_with(b"/") { b"" } else { directory };
+    let mut path = start.to_vec();
+    for component in text.split(|byte| *byte == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => path.truncate(split(&path).0.len()),
+            component => path = join(&path, component),
+        }
+    }
+    path
+}
+
 /// Splits a normalised path into directory and last name.
 pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
@@ -122,6 +137,20 @@ mod tests {
                 "{}",
                 String::from_utf8_lossy(name)
             );
+        }
+    }
+
+    #[test]
+    fn links_lead_inside() {
+        for (directory, text, expected) in [
+            (&b"usr"[..], &b"lib"[..], &b"usr/lib"[..]),
+            (b"usr", b"/lib", b"lib"),
+            (b"", b"usr//lib/.", b"usr/lib"),
+            (b"a/b", b"../c", b"a/c"),
+            (b"a", b"../../../c", b"c"),
+            (b"a", b"/", b""),
+        ] {
+            assert_eq!(follow(directory, text), expected);
         }
     }
 

@@ -37,6 +37,17 @@ pub(super) enum Cleared {
     File,
 }
 
+/// What became of a directory that is needed.
+enum Ensured {
+    Made,
+    Present,
+    /// It is a symbolic link to this path, where nothing is yet.
+    Dangling(Vec<u8>),
+}
+
+/// How many links may lead on: what Linux allows (`MAXSYMLINKS`).
+const MOST_LINKS: usize = 40;
+
 #[derive(Debug)]
 pub(super) struct Tree {
     root: OwnedFd,
@@ -85,39 +96,77 @@ impl Tree {
     }
 
     /// Makes the directory `path` and those above it, as far as they are missing; returns how many were made. A whiteout in
-    /// the way becomes an opaque directory.
+    /// the way becomes an opaque directory; what a symbolic link in the way leads to is made as well, as Docker does.
     pub(super) fn ensure_directory(&mut self, path: &[u8]) -> Result<u64, SnapshotError> {
         let mut made = 0;
-        let ends = path
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'/')
-            .map(|(at, _)| at)
-            .chain([path.len()]);
-        for end in ends {
-            let path = &path[..end];
-            let (directory, name) = names::split(path);
-            let failed = |error| on_entry("create", path, error);
-            let parent = self.resolve(directory, DIRECTORY).map_err(failed)?;
-            let make = || rustix::fs::mkdirat(&parent, name, Mode::RWXU);
-            let hides = match make() {
-                Ok(()) => false,
-                Err(Errno::EXIST) if is_whiteout(&stat(&parent, name).map_err(failed)?) => {
-                    rustix::fs::unlinkat(&parent, name, AtFlags::empty()).map_err(failed)?;
-                    make().map_err(failed)?;
-                    true
+        let mut waiting = vec![path.to_vec()];
+        let mut links = 0;
+        while let Some(path) = waiting.pop() {
+            let ends = path
+                .iter()
+                .enumerate()
+                .filter(|(_, byte)| **byte == b'/')
+                .map(|(at, _)| at)
+                .chain([path.len()]);
+            for end in ends {
+                match self
+                    .ensure_one(&path[..end])
+                    .map_err(|error| on_entry("create", &path, error))?
+                {
+                    Ensured::Made => made += 1,
+                    Ensured::Present => {}
+                    Ensured::Dangling(target) => {
+                        links += 1;
+                        if links > MOST_LINKS {
+                            return Err(on_entry("create", &path, Errno::LOOP));
+                        }
+                        waiting.extend([path, target]);
+                        break;
+                    }
                 }
-                Err(Errno::EXIST) => continue,
-                Err(error) => return Err(failed(error)),
-            };
-            made += u64::from(!hides);
-            let directory = open_directory(&parent, name).map_err(failed)?;
-            rustix::fs::fchmod(&directory, Mode::from_raw_mode(0o755)).map_err(failed)?;
-            if hides {
-                attributes::set_opaque(&directory).map_err(failed)?;
             }
         }
         Ok(made)
+    }
+
+    /// Makes one directory in an existing one.
+    fn ensure_one(&mut self, path: &[u8]) -> Result<Ensured, Errno> {
+        let (directory, name) = names::split(path);
+        if path.is_empty() {
+            return Ok(Ensured::Present);
+        }
+        let parent = self.resolve(directory, DIRECTORY)?;
+        let make = || rustix::fs::mkdirat(&parent, name, Mode::RWXU);
+        let mut hides = false;
+        match make() {
+            Err(Errno::EXIST) => {
+                let stat = stat(&parent, name)?;
+                if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+                    return match self.resolve(path, DIRECTORY) {
+                        Err(Errno::NOENT) => {
+                            let text = rustix::fs::readlinkat(&parent, name, Vec::new())?;
+                            Ok(Ensured::Dangling(names::follow(directory, text.to_bytes())))
+                        }
+                        result => result.map(|_| Ensured::Present),
+                    };
+                }
+                if !is_whiteout(&stat) {
+                    return Ok(Ensured::Present);
+                }
+                rustix::fs::unlinkat(&parent, name, AtFlags::empty())?;
+                make()?;
+                hides = true;
+            }
+            result => result?,
+        }
+        let directory = open_directory(&parent, name)?;
+        rustix::fs::fchmod(&directory, Mode::from_raw_mode(0o755))?;
+        if hides {
+            attributes::set_opaque(&directory)?;
+            // It took the place of an inode that was counted.
+            return Ok(Ensured::Present);
+        }
+        Ok(Ensured::Made)
     }
 
     /// Opens the directory `path` itself for changing its attributes, not following a link in its last name.
