@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use hyperbox_runtime::{Cgroups, Container, ExecRequest, StartError, StartRequest, StdioPlan};
+use hyperbox_runtime::{CgroupError, Cgroups, Container, ExecRequest, StartError, StartRequest, StdioPlan};
 use hyperbox_types::shim::{CgroupStats, Launch, RuntimeChoice, ShimError, UserSpec};
 use hyperbox_types::{ErrorKind, Signal};
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Process, Spec};
@@ -19,7 +19,7 @@ pub(crate) enum Engine {
     /// In this process.
     Embedded(Box<Container>),
     /// By another program.
-    External(External),
+    External(Box<External>),
 }
 
 /// A process that was started.
@@ -69,7 +69,7 @@ pub(crate) fn start(
             }
             let (external, started) =
                 External::start(launch, program, arguments, spec, directory, stdio, network_namespace)?;
-            Ok((Engine::External(external), started))
+            Ok((Engine::External(Box::new(external)), started))
         }
     }
 }
@@ -118,10 +118,7 @@ impl Engine {
     /// Freezes all processes.
     pub(crate) fn pause(&self) -> Result<(), ShimError> {
         match self {
-            Self::Embedded(container) => container
-                .cgroups()
-                .pause()
-                .map_err(|error| system("cannot freeze the container's processes", error)),
+            Self::Embedded(container) => container.cgroups().pause().map_err(|error| cgroup_failed(&error)),
             Self::External(external) => external.pause(),
         }
     }
@@ -129,10 +126,7 @@ impl Engine {
     /// Thaws all processes.
     pub(crate) fn resume(&self) -> Result<(), ShimError> {
         match self {
-            Self::Embedded(container) => container
-                .cgroups()
-                .resume()
-                .map_err(|error| system("cannot thaw the container's processes", error)),
+            Self::Embedded(container) => container.cgroups().resume().map_err(|error| cgroup_failed(&error)),
             Self::External(external) => external.resume(),
         }
     }
@@ -145,25 +139,20 @@ impl Engine {
             Self::Embedded(container) => container
                 .cgroups()
                 .update(&parsed)
-                .map_err(|error| system("cannot change the container's limits", error)),
+                .map_err(|error| cgroup_failed(&error)),
             Self::External(external) => external.update(resources),
         }
     }
 
     /// Reads counters.
     pub(crate) fn stats(&self) -> Result<CgroupStats, ShimError> {
-        self.cgroups()
-            .stats()
-            .map_err(|error| system("cannot read the container's counters", error))
+        self.cgroups().stats().map_err(|error| cgroup_failed(&error))
     }
 
     /// Lists processes.
     pub(crate) fn processes(&self) -> Result<Vec<u32>, ShimError> {
         match self {
-            Self::Embedded(container) => container
-                .cgroups()
-                .processes()
-                .map_err(|error| system("cannot list the container's processes", error)),
+            Self::Embedded(container) => container.cgroups().processes().map_err(|error| cgroup_failed(&error)),
             Self::External(external) => external.processes(),
         }
     }
@@ -208,6 +197,11 @@ fn clone_pidfd(pidfd: std::os::fd::BorrowedFd<'_>) -> Result<OwnedFd, ShimError>
     pidfd
         .try_clone_to_owned()
         .map_err(|error| system("cannot keep hold of the process", error))
+}
+
+/// Translates an error of the cgroups, which names what was tried.
+pub(crate) fn cgroup_failed(error: &CgroupError) -> ShimError {
+    chained(error.kind(), error)
 }
 
 fn start_failed(error: &StartError) -> ShimError {

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
+use hyperbox_runtime::Launcher;
 use hyperbox_sys::fork::{Forked, fork};
 use hyperbox_sys::{message, signals};
 use hyperbox_types::shim::MAX_MESSAGE;
@@ -21,12 +22,11 @@ pub(crate) fn run(socket: OwnedFd) -> ExitCode {
     if become_independent().is_err() {
         return ExitCode::FAILURE;
     }
-    // A launcher that could not prepare serves all the same: each start then does that work itself.
-    hyperbox_runtime::prepare_launcher();
-    rustix::io::ioctl_fionbio(&socket, false).map_or(ExitCode::FAILURE, |()| serve(socket))
+    let preparation = hyperbox_runtime::prepare_launcher();
+    rustix::io::ioctl_fionbio(&socket, false).map_or(ExitCode::FAILURE, |()| serve(socket, preparation))
 }
 
-fn serve(socket: OwnedFd) -> ExitCode {
+fn serve(socket: OwnedFd, preparation: Launcher) -> ExitCode {
     loop {
         let (payload, mut descriptors) = match message::receive_one(&socket, MAX_MESSAGE) {
             Ok(Some(request)) => request,
@@ -37,7 +37,8 @@ fn serve(socket: OwnedFd) -> ExitCode {
         match fork() {
             Ok(Forked::Parent(_)) => {}
             Ok(Forked::Child) => {
-                drop(socket);
+                // The launcher keeps both; a shim must hold neither for longer than the launcher lives.
+                drop((socket, preparation));
                 shim::run(&payload, descriptors);
                 return ExitCode::SUCCESS;
             }

@@ -153,14 +153,13 @@ impl ProcessIo {
         if !takes_input || !flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
             return;
         }
-        match client.read_input(buffer) {
-            None => {}
-            Some(0) => {
-                if self.ends.stdin_once && !self.ends.terminal {
-                    self.close_input();
-                }
-            }
-            Some(count) => self.push_input(&buffer[..count]),
+        let Some(count) = client.read_input(buffer) else {
+            return;
+        };
+        if count > 0 {
+            self.push_input(&buffer[..count]);
+        } else if self.ends.stdin_once {
+            self.close_input();
         }
     }
 

@@ -104,9 +104,9 @@ impl Supervisor {
     fn set_paused(&mut self, paused: bool) -> Result<ShimReply, ShimError> {
         self.running()?;
         if paused {
-            self.engine.pause()?
+            self.engine.pause()?;
         } else {
-            self.engine.resume()?
+            self.engine.resume()?;
         }
         self.paused = paused;
         Ok(ShimReply::Done)

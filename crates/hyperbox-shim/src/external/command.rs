@@ -126,7 +126,7 @@ fn last_error(log: &str) -> Option<String> {
     for line in log.lines().filter(|line| !line.trim().is_empty()) {
         match serde_json::from_str::<Line>(line) {
             Ok(entry) if matches!(entry.level.to_ascii_lowercase().as_str(), "error" | "fatal") => {
-                error = Some(entry.msg)
+                error = Some(entry.msg);
             }
             Ok(entry) => last = Some(entry.msg),
             Err(_) => last = Some(line.trim().to_owned()),

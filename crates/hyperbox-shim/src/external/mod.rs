@@ -24,7 +24,7 @@ use oci_spec::runtime::{LinuxNamespaceBuilder, LinuxNamespaceType, Process, Root
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::engine::Started;
+use crate::engine::{Started, cgroup_failed};
 use crate::failure::{chained, failure, system};
 use crate::run_directory::RunDirectory;
 use command::Program;
@@ -191,12 +191,12 @@ impl External {
 
     /// Lists processes: those of the cgroups, or (without any) those in the first process's pid namespace.
     pub(crate) fn processes(&self) -> Result<Vec<u32>, ShimError> {
-        let listed = if self.cgroups.paths().is_empty() {
+        if self.cgroups.paths().is_empty() {
             crate::proc_stat::in_pid_namespace_of(self.init)
+                .map_err(|error| system("cannot list the container's processes", error))
         } else {
-            self.cgroups.processes()
-        };
-        listed.map_err(|error| system("cannot list the container's processes", error))
+            self.cgroups.processes().map_err(|error| cgroup_failed(&error))
+        }
     }
 
     /// Returns the cgroups that the runtime made.

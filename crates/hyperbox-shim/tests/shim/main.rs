@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+//! The real shim and the real daemon side of it, with real containers.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+mod bench;
+mod life;
