@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn text_form_is_rfc_3339_with_nanoseconds() {
         let moment = Timestamp(1_795_378_867_123_456_789);
-        assert_eq!(moment.to_string(), "2026-11-22T19:41:07.123456789Z");
+        assert_eq!(moment.to_string(), "2026-11-22T20:21:07.123456789Z");
         assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment));
         assert_eq!(moment.seconds(), 1_795_378_867);
         assert_eq!(Timestamp(5).since(Timestamp(9)), Duration::ZERO);

@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn entrypoint_and_command() {
         // image entrypoint, image command, wished entrypoint, wished command, result
-        let cases: [(&str, &str, Option<&str>, Option<&str>, &str); 6] = [
+        type Case = (&'static str, &'static str, Option<&'static str>, Option<&'static str>, &'static str);
+        let cases: [Case; 6] = [
             ("", "sh", None, None, "sh"),
             ("/entry", "default", None, None, "/entry default"),
             ("/entry", "default", None, Some("other"), "/entry other"),

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+//! Listening sockets: made safely, removed at the end.
+//!
+//! A socket is bound under a temporary name, gets its owner and mode, and is then renamed into place: at no moment is it open to
+//! anyone else. A stale socket of a dead daemon is replaced, a live one is an error.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::Gid;
+use tokio::net::UnixListener;
+
+/// A bound socket that vanishes when it is dropped.
+#[derive(Debug)]
+pub(crate) struct BoundSocket {
+    path: PathBuf,
+}
+
+impl Drop for BoundSocket {
+    fn drop(&mut self) {
+        // Somebody may have removed it already.
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+/// Binds a Unix socket that only root, and the group if one is given, may use.
+///
+/// # Errors
+/// When a daemon listens there, the directory cannot be made, or the group does not exist.
+pub(crate) fn bind(path: &Path, group: &str) -> Result<(UnixListener, BoundSocket)> {
+    if UnixStream::connect(path).is_ok() {
+        bail!("another daemon listens on {}", path.display());
+    }
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    }
+    let mut staged = path.as_os_str().to_owned();
+    staged.push(".new");
+    let staged = PathBuf::from(staged);
+    drop(fs::remove_file(&staged));
+    let listener = UnixListener::bind(&staged).with_context(|| format!("cannot listen on {}", path.display()))?;
+    let mode = if group.is_empty() { 0o600 } else { 0o660 };
+    if !group.is_empty() {
+        let gid = group_id(&fs::read_to_string("/etc/group").unwrap_or_default(), group)
+            .with_context(|| format!("setting socket_group: there is no group {group}"))?;
+        rustix::fs::chown(&staged, None, Some(Gid::from_raw(gid)))
+            .with_context(|| format!("cannot give {} to group {group}", path.display()))?;
+    }
+    fs::set_permissions(&staged, fs::Permissions::from_mode(mode))
+        .with_context(|| format!("cannot protect {}", path.display()))?;
+    fs::rename(&staged, path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    Ok((listener, BoundSocket { path: path.to_owned() }))
+}
+
+fn group_id(groups: &str, name: &str) -> Option<u32> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == name).then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_by_name() {
+        let text = "root:x:0:\ndocker:x:999:a,b\n";
+        assert_eq!(group_id(text, "docker"), Some(999));
+        assert_eq!(group_id(text, "x"), None);
+    }
+
+    #[tokio::test]
+    async fn socket_is_private_and_goes_away() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("a/b.sock");
+        let (listener, socket) = bind(&path, "").expect("bound");
+        assert_eq!(fs::metadata(&path).expect("socket").permissions().mode() & 0o777, 0o600);
+        assert!(bind(&path, "").is_err(), "a live socket is not taken over");
+        drop(listener);
+        drop(socket);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+//! The one place where mechanisms meet services: read it to know what the daemon is made of.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use hyperbox_core::Engine;
+use hyperbox_core::container::{self, Containers, Dependencies};
+use hyperbox_core::event::Events;
+use hyperbox_core::exec::Execs;
+use hyperbox_core::image::{ImageDependencies, ImageUser, Images};
+use hyperbox_core::network::{BridgeWishes, Networks};
+use hyperbox_core::seam::{Change, Host, NetworkDriver, Records, Snapshotter, Table, TaskRuntime};
+use hyperbox_core::system::{System, SystemFacts};
+use hyperbox_core::time::Timestamp;
+use hyperbox_core::volume::Volumes;
+use hyperbox_net::BridgeDriver;
+use hyperbox_registry::DistributionClient;
+use hyperbox_snapshot::OverlaySnapshotter;
+use hyperbox_store::{FileContent, LocalVolumes, SqliteRecords};
+use hyperbox_task::ShimTaskRuntime;
+use hyperbox_types::ByteSize;
+
+use crate::config::{Config, SnapshotterKind};
+use crate::host::{LinuxHost, Machine};
+use crate::instance::private_directory;
+
+/// Opens all stores, wires all services and brings back what an earlier daemon left.
+///
+/// # Errors
+/// When a store cannot be opened; the message names it.
+pub(crate) async fn engine(config: &Config, machine: &Machine) -> Result<Engine> {
+    let root = &config.root;
+    let containers_dir = root.join("containers");
+    let spool_dir = root.join("spool");
+    private_directory(&containers_dir)?;
+    // What an interrupted load spooled is of no use to anybody.
+    drop(std::fs::remove_dir_all(&spool_dir));
+    private_directory(&spool_dir)?;
+
+    let events = Events::new();
+    let host: Arc<dyn Host> = Arc::new(LinuxHost);
+    let records: Arc<dyn Records> = Arc::new(SqliteRecords::open(&root.join("hyperbox.db"))?);
+    let content = Arc::new(FileContent::open(&root.join("content"))?);
+    let snapshotter: Arc<dyn Snapshotter> = match config.storage.snapshotter {
+        SnapshotterKind::Overlay => Arc::new(OverlaySnapshotter::open(&root.join("overlay"))?),
+    };
+    let volume_driver = Arc::new(LocalVolumes::open(&root.join("volumes"))?);
+    let registry = Arc::new(DistributionClient::new(registry_config(config)).context("setting registry")?);
+    let store_id = store_id(records.as_ref())?;
+    let network_driver: Arc<dyn NetworkDriver> = Arc::new(BridgeDriver::open(network_config(config, &store_id))?);
+    let tasks: Arc<dyn TaskRuntime> = Arc::new(ShimTaskRuntime::open(task_config(config))?);
+
+    let images = Images::open(ImageDependencies {
+        records: Arc::clone(&records),
+        content,
+        snapshotter: Arc::clone(&snapshotter),
+        registry,
+        events: events.clone(),
+        spool_dir,
+    })?;
+    let volumes = Volumes::open(
+        volume_driver,
+        Arc::clone(&records),
+        Arc::clone(&snapshotter),
+        events.clone(),
+    )
+    .await?;
+    let wishes = BridgeWishes {
+        bridge: wish(&config.network.bridge),
+        subnet: wish(&config.network.subnet),
+    };
+    let networks = Networks::open(network_driver, records.as_ref(), events.clone(), &wishes).await?;
+    let containers = Containers::new(
+        container::Config {
+            containers_dir,
+            cgroup_parent: config.runtime.cgroup_parent.clone(),
+            kernel: machine.kernel_version,
+            cgroup_v2: machine.cgroup_v2,
+            default_runtime: config.runtime.default.clone(),
+        },
+        Dependencies {
+            records,
+            snapshotter: Arc::clone(&snapshotter),
+            tasks: Arc::clone(&tasks),
+            host: Arc::clone(&host),
+            images: images.clone(),
+            volumes: volumes.clone(),
+            networks: networks.clone(),
+            events: events.clone(),
+        },
+    );
+    connect_image_users(&images, &containers);
+    containers.restore().await?;
+    images.collect().await;
+    let execs = Execs::new(containers.clone(), Arc::clone(&tasks), events.clone());
+    let system = System::new(facts(
+        config,
+        machine,
+        store_id,
+        host.as_ref(),
+        snapshotter.name(),
+        tasks.as_ref(),
+    )?);
+    Ok(Engine {
+        containers,
+        execs,
+        images,
+        volumes,
+        networks,
+        events,
+        system,
+    })
+}
+
+fn wish(text: &str) -> Option<String> {
+    Some(text.to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Tells the image service which images containers use, without making it depend on them.
+fn connect_image_users(images: &Images, containers: &Containers) {
+    let containers = containers.clone();
+    images.set_users(Box::new(move || {
+        let users = containers.list().into_iter().map(|record| ImageUser {
+            container: record.id.short().to_owned(),
+            running: record.state.phase.is_alive(),
+            image: record.image_id.clone(),
+            layers: record.layers.clone(),
+        });
+        users.collect()
+    }));
+}
+
+/// Returns the id of this store, made up when it is new.
+fn store_id(records: &dyn Records) -> Result<String> {
+    const KEY: &str = "store-id";
+    let known = records.load(Table::Meta)?.into_iter().find(|(key, _)| key == KEY);
+    if let Some((_, json)) = known {
+        return serde_json::from_str(&json).context("the store's id is unreadable");
+    }
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).context("cannot read random bytes")?;
+    let id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    records.apply(&[Change::Put {
+        table: Table::Meta,
+        key: KEY.to_owned(),
+        value: serde_json::to_string(&id)?,
+    }])?;
+    Ok(id)
+}
+
+fn registry_config(config: &Config) -> hyperbox_registry::Config {
+    hyperbox_registry::Config {
+        mirrors: config.registry.mirrors.clone(),
+        insecure_hosts: config.registry.insecure.iter().cloned().collect(),
+        certificates_dir: Some(config.registry.certificates_dir.clone()),
+        ..hyperbox_registry::Config::default()
+    }
+}
+
+fn network_config(config: &Config, store_id: &str) -> hyperbox_net::Config {
+    let instance = if config.is_default_instance() {
+        hyperbox_net::Config::DEFAULT_INSTANCE.to_owned()
+    } else {
+        store_id[..6].to_owned()
+    };
+    hyperbox_net::Config {
+        instance,
+        mtu: config.network.mtu,
+        ..hyperbox_net::Config::default()
+    }
+}
+
+fn task_config(config: &Config) -> hyperbox_task::Config {
+    hyperbox_task::Config {
+        shim_program: wish(&config.runtime.shim).map(Into::into),
+        default_runtime: config.runtime.default.clone(),
+        runtimes: config.runtime.external.clone(),
+        ..hyperbox_task::Config::new(&config.run_dir)
+    }
+}
+
+fn facts(
+    config: &Config,
+    machine: &Machine,
+    id: String,
+    host: &dyn Host,
+    storage_driver: &str,
+    tasks: &dyn TaskRuntime,
+) -> Result<SystemFacts> {
+    let warnings = if machine.cgroup_v2 {
+        Vec::new()
+    } else {
+        vec!["control groups are not pure version 2".to_owned()]
+    };
+    Ok(SystemFacts {
+        id,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git_commit: option_env!("HYPERBOX_GIT_COMMIT").unwrap_or_default().to_owned(),
+        build_time: option_env!("HYPERBOX_BUILD_TIME").unwrap_or_default().to_owned(),
+        name: machine.hostname.clone(),
+        kernel: machine.kernel.clone(),
+        operating_system: machine.operating_system.clone(),
+        os_version: machine.os_version.clone(),
+        architecture: std::env::consts::ARCH.to_owned(),
+        cpus: host.online_cpus(),
+        memory: ByteSize(host.memory_bytes()),
+        cgroup_version: if machine.cgroup_v2 { 2 } else { 1 },
+        cgroup_driver: "cgroupfs".to_owned(),
+        storage_driver: storage_driver.to_owned(),
+        root_dir: config.root.clone(),
+        security_options: vec!["name=seccomp,profile=builtin".to_owned()],
+        default_runtime: config.runtime.default.clone(),
+        runtimes: tasks.runtimes(),
+        warnings,
+        started_at: Timestamp::now(),
+        insecure_registries: config.registry.insecure.clone(),
+        mirrors: config.registry.mirrors.get("docker.io").cloned().unwrap_or_default(),
+        debug: config.log.level.contains("debug") || config.log.level.contains("trace"),
+        listeners: config.listen()?.iter().map(ToString::to_string).collect(),
+    })
+}
