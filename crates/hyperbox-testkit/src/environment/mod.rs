@@ -9,6 +9,7 @@
 mod api;
 mod binaries;
 mod cleanup;
+mod containers;
 mod daemon;
 mod network;
 mod output;
@@ -21,6 +22,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 pub use binaries::binary;
+pub use containers::TICKER;
 pub use daemon::DaemonOptions;
 pub use network::PrivateNetwork;
 pub use output::Output;

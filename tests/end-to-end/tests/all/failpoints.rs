@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+//! The daemon dies at every commit step of pull, create, start and remove: after a restart nothing half-made is visible, nothing
+//! is leaked, and the same command succeeds.
+
+use hyperbox_core::failpoint;
+use hyperbox_testkit::environment::{DaemonOptions, TestEnvironment};
+use hyperbox_testkit::images::starter;
+use hyperbox_testkit::registry::RegistryAccess;
+use hyperbox_testkit::wait_for;
+
+/// Lives through pull, create, start, end and remove; stops as soon as the daemon is dead. Returns whether it got to the end.
+fn live(environment: &mut TestEnvironment, image: &str) -> bool {
+    let steps: [&[&str]; 5] = [
+        &["pull", image],
+        &[
+            "create",
+            "--name",
+            "subject",
+            "-v",
+            "subject:/data",
+            image,
+            "sh",
+            "-c",
+            "echo done; exit 3",
+        ],
+        &["start", "-a", "subject"],
+        &["wait", "subject"],
+        &["rm", "-v", "subject"],
+    ];
+    for step in steps {
+        // Its failure is the point: the daemon dies under it.
+        let _outcome = environment.hb(step);
+        if environment.daemon_is_dead() {
+            return false;
+        }
+    }
+    true
+}
+
+/// What must hold after the restart, wherever the daemon has died.
+fn tells_the_truth(environment: &TestEnvironment, image: &str, point: &str) {
+    let images = environment.hb(["images", "-q"]).succeeds();
+    if !images.is_empty() {
+        // A visible image is a whole one.
+        let output = environment.hb(["run", "--rm", image, "echo", "whole"]);
+        assert_eq!(output.succeeds(), "whole", "after {point}");
+    }
+    for id in environment.container_ids() {
+        wait_for("a settled state", || {
+            let status = environment.status(&id);
+            if matches!(status.as_str(), "created" | "exited") {
+                Ok(())
+            } else {
+                Err(format!("{status} after {point}"))
+            }
+        });
+        environment.hb(["rm", "-f", "-v", &id]).succeeds();
+    }
+}
+
+fn dies_at(point: &str) {
+    let mut environment = TestEnvironment::start_with(&DaemonOptions {
+        failpoint: Some(point.to_owned()),
+        ..DaemonOptions::default()
+    });
+    let registry = environment.registry(RegistryAccess::Anyone);
+    let image = registry.add("subject:1", &environment.layout(&starter(), Default::default()));
+    let survived = live(&mut environment, &image);
+    assert!(!survived, "the daemon never passed {point}");
+    let _died = environment.wait_for_daemon_death();
+    environment.start_daemon(&DaemonOptions::default());
+    tells_the_truth(&environment, &image, point);
+    // The same commands succeed now.
+    environment.hb(["pull", &image]).succeeds();
+    let output = environment.hb([
+        "run",
+        "--rm",
+        "--name",
+        "subject",
+        "-v",
+        "subject:/data",
+        &image,
+        "echo",
+        "again",
+    ]);
+    assert_eq!(output.succeeds(), "again", "after {point}");
+    environment.hb(["volume", "rm", "-f", "subject"]).succeeds();
+    environment.hb(["rmi", "-f", &image]).succeeds();
+    assert_eq!(environment.hb(["images", "-q"]).succeeds(), "");
+    environment.finish();
+}
+
+/// Each point has a test of its own, so that they run in parallel and a failure names it.
+macro_rules! failpoints {
+    ($($name:ident: $point:literal,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                dies_at($point);
+            }
+        )*
+
+        #[test]
+        fn all_failpoints_have_a_test() {
+            let tested = [$($point),*];
+            for point in failpoint::ALL {
+                assert!(tested.contains(point), "{point} has no test");
+            }
+            assert_eq!(tested.len(), failpoint::ALL.len());
+        }
+    };
+}
+
+failpoints! {
+    privileged_content_before_rename: "content.before-rename",
+    privileged_content_after_rename: "content.after-rename",
+    privileged_layer_before_rename: "layer.before-rename",
+    privileged_layer_after_rename: "layer.after-rename",
+    privileged_pull_before_record: "pull.before-record",
+    privileged_pull_after_record: "pull.after-record",
+    privileged_create_after_snapshot: "create.after-snapshot",
+    privileged_create_after_volumes: "create.after-volumes",
+    privileged_create_after_record: "create.after-record",
+    privileged_start_after_network: "start.after-network",
+    privileged_start_before_launch: "start.before-launch",
+    privileged_start_after_launch: "start.after-launch",
+    privileged_start_after_record: "start.after-record",
+    privileged_exit_before_record: "exit.before-record",
+    privileged_exit_after_record: "exit.after-record",
+    privileged_remove_after_mark: "remove.after-mark",
+    privileged_remove_after_task: "remove.after-task",
+    privileged_remove_after_snapshot: "remove.after-snapshot",
+    privileged_remove_after_record: "remove.after-record",
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+//! `none`, `host` and the default bridge.
+
+use hyperbox_testkit::environment::{STARTER, TestEnvironment};
+use hyperbox_testkit::wait_for;
+
+#[test]
+fn privileged_none_has_only_loopback() {
+    let environment = TestEnvironment::with_starter();
+    let text = environment.shell(
+        &["--network", "none"],
+        "ls /sys/class/net; ping -c 1 -W 2 127.0.0.1 | grep -c ' 0% packet loss'",
+    );
+    assert_eq!(text, "lo\n1");
+    environment.finish();
+}
+
+#[test]
+fn privileged_host_is_the_daemons() {
+    let environment = TestEnvironment::with_starter();
+    let inside = environment.shell(&["--network", "host"], "readlink /proc/self/ns/net");
+    let outside = std::fs::read_link(format!("/proc/{}/ns/net", environment.network().holder())).unwrap();
+    assert_eq!(inside, outside.display().to_string());
+    environment.finish();
+}
+
+#[test]
+fn privileged_bridge_connects_containers_and_the_host() {
+    let environment = TestEnvironment::with_starter();
+    let script = "mkdir /www; echo served >/www/index.html; httpd -f -p 8080 -h /www";
+    environment.detached(&["--name", "server"], &["sh", "-c", script]);
+    let container = environment.inspect("server");
+    let networks = &container["NetworkSettings"]["Networks"]["bridge"];
+    let address = networks["IPAddress"].as_str().unwrap().to_owned();
+    let gateway = networks["Gateway"].as_str().unwrap().to_owned();
+    let url = format!("http://{address}:8080/");
+    wait_for("the server", || {
+        let output = environment.hb(["run", "--rm", STARTER, "wget", "-q", "-O", "-", &url]);
+        if output.stdout == "served\n" {
+            Ok(())
+        } else {
+            Err(output.to_string())
+        }
+    });
+    let ping = environment.shell(
+        &[],
+        &format!("ping -c 1 -W 5 {gateway} | grep 'packet loss'; ip -o addr show eth0; ip route"),
+    );
+    assert!(
+        ping.contains(" 0% packet loss") && ping.contains(&format!("default via {gateway}")),
+        "{ping}"
+    );
+    let body = environment.network().enter(|| {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::net::TcpStream::connect((address.as_str(), 8080))?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).map(|_| text)
+    });
+    assert!(body.unwrap().ends_with("served\n"));
+    environment.finish();
+}
+
+#[test]
+fn privileged_addresses_are_given_back() {
+    let environment = TestEnvironment::with_starter();
+    let links = || environment.census().of("link").len();
+    let before = {
+        environment.run(&[], &["true"]);
+        wait_for("the first link to go", || {
+            if links() <= 2 {
+                Ok(links())
+            } else {
+                Err(format!("{} links", links()))
+            }
+        })
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..10 {
+        seen.insert(environment.shell(&[], "ip -o -4 addr show eth0 | awk '{print $4}'"));
+    }
+    assert!(seen.iter().all(|address| address.contains('/')), "{seen:?}");
+    wait_for("the links to go", || {
+        if links() <= before {
+            Ok(())
+        } else {
+            Err(format!("{} links", links()))
+        }
+    });
+    environment.finish();
+}
+
+#[test]
+fn privileged_a_containers_network_can_be_joined() {
+    let environment = TestEnvironment::with_starter();
+    let id = environment.detached(&["--name", "owner"], &["sleep", "600"]);
+    let theirs = environment
+        .hb(["exec", &id, "ip", "-o", "addr", "show", "eth0"])
+        .succeeds();
+    let joined = environment.run(&["--network", "container:owner"], &["ip", "-o", "addr", "show", "eth0"]);
+    assert_eq!(joined, theirs);
+    environment.finish();
+}
+
+#[test]
+fn privileged_a_flushed_ruleset_is_asserted_again() {
+    let environment = TestEnvironment::with_starter();
+    environment.run(&[], &["true"]);
+    let rules = || environment.census().of("nft").len();
+    let before = rules();
+    assert!(before > 0, "the bridge has rules");
+    let mut flush = environment.command("nsenter".as_ref());
+    let namespace = format!("--net=/proc/{}/ns/net", environment.network().holder());
+    hyperbox_testkit::environment::Output::of(flush.args([&namespace, "nft", "flush", "ruleset"])).succeeds();
+    environment.run(&[], &["true"]);
+    wait_for("the rules to be back", || {
+        environment.run(&[], &["true"]);
+        if rules() >= before {
+            Ok(())
+        } else {
+            Err(format!("{} of {before} lines", rules()))
+        }
+    });
+    environment.finish();
+}

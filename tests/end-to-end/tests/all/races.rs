@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+//! Two clients on one container get Docker's answers, whoever is first.
+
+use hyperbox_testkit::environment::{STARTER, TestEnvironment};
+
+/// Sends the same request from several threads at once and returns the sorted statuses.
+fn race(environment: &TestEnvironment, count: usize, method: &str, path: &str) -> Vec<u16> {
+    let mut codes: Vec<u16> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..count)
+            .map(|_| scope.spawn(|| environment.api(method, path, "").unwrap().0))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    codes.sort_unstable();
+    codes
+}
+
+#[test]
+fn privileged_one_wins_the_others_get_dockers_answer() {
+    let environment = TestEnvironment::with_starter();
+    let id = environment.hb(["create", STARTER, "sleep", "600"]).succeeds();
+    let started = race(&environment, 4, "POST", &format!("/containers/{id}/start"));
+    assert_eq!(started, [204, 304, 304, 304]);
+    let stopped = race(&environment, 4, "POST", &format!("/containers/{id}/stop?t=0"));
+    assert_eq!(stopped, [204, 304, 304, 304]);
+    let removed = race(&environment, 4, "DELETE", &format!("/containers/{id}"));
+    assert_eq!(removed.iter().filter(|code| **code == 204).count(), 1, "{removed:?}");
+    assert!(removed.iter().all(|code| [204, 404, 409].contains(code)), "{removed:?}");
+    environment.finish();
+}
+
+#[test]
+fn privileged_one_name_one_container() {
+    let environment = TestEnvironment::with_starter();
+    let body = format!(r#"{{"Image": "{STARTER}", "Cmd": ["true"]}}"#);
+    let mut codes: Vec<u16> = std::thread::scope(|scope| {
+        let create = || {
+            environment
+                .api("POST", "/containers/create?name=only", &body)
+                .unwrap()
+                .0
+        };
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(create)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    codes.sort_unstable();
+    assert_eq!(codes, [201, 409, 409, 409, 409, 409]);
+    assert_eq!(environment.container_ids().len(), 1);
+    environment.finish();
+}
+
+#[test]
+fn privileged_remove_races_with_everything() {
+    let environment = TestEnvironment::with_starter();
+    for _ in 0..5 {
+        let id = environment.detached(&[], &["sleep", "600"]);
+        std::thread::scope(|scope| {
+            for (method, path) in [
+                ("DELETE", format!("/containers/{id}?force=1")),
+                ("POST", format!("/containers/{id}/restart?t=0")),
+                ("POST", format!("/containers/{id}/pause")),
+                ("POST", format!("/containers/{id}/kill")),
+                ("GET", format!("/containers/{id}/stats?stream=0&one-shot=1")),
+            ] {
+                let environment = &environment;
+                scope.spawn(move || {
+                    let (code, body) = environment.api(method, &path, "").unwrap();
+                    assert!(code < 500, "{method} {path}: {code} {body}");
+                });
+            }
+        });
+        let _gone = environment.hb(["rm", "-f", &id]);
+        assert!(environment.container_ids().is_empty());
+    }
+    environment.finish();
+}
+
+#[test]
+fn privileged_an_image_is_not_removed_under_a_starting_container() {
+    let environment = TestEnvironment::with_starter();
+    environment.hb(["tag", STARTER, "raced:1"]).succeeds();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| environment.hb(["run", "--rm", "--pull", "never", "raced:1", "echo", "ran"]));
+        let remove = scope.spawn(|| environment.hb(["rmi", "raced:1"]));
+        let (run, _removed) = (run.join().unwrap(), remove.join().unwrap());
+        assert!(run.stdout == "ran\n" || run.stderr.contains("raced:1"), "{run}");
+    });
+    environment.finish();
+}
