@@ -227,7 +227,7 @@ pub struct ExecLaunch {
 
 /// What a shim says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "message", rename_all = "kebab-case")]
+#[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ShimMessage {
     /// The container runs: the answer to [`Launch`], on the control connection.
     Launched(LaunchRecord),
