@@ -105,7 +105,7 @@ pub(super) fn describe(header: &Header, extensions: Extensions) -> Result<Descri
     let kind = kind(header, &path).map_err(|error| error.into_refusal(&path))?;
     let size = match pax::last(records, b"size") {
         Some(size) => pax::number(size).ok_or_else(|| refused(format!("{}: its size is no number", shown(&path))))?,
-        None => header.entry_size().map_err(field)?,
+        None => or_blank(&header.as_old().size, header.entry_size()).map_err(field)?,
     };
     let sparse_format = if header.entry_type() == EntryType::GNUSparse {
         Some(sparse::Format::InHeader)
@@ -116,9 +116,17 @@ pub(super) fn describe(header: &Header, extensions: Extensions) -> Result<Descri
     };
     let entry = Entry {
         kind,
-        mode: header.mode().map_err(field)? & 0o7777,
-        uid: owner(pax::last(records, b"uid"), header.uid(), &path)?,
-        gid: owner(pax::last(records, b"gid"), header.gid(), &path)?,
+        mode: mode(header).map_err(field)? & 0o7777,
+        uid: owner(
+            pax::last(records, b"uid"),
+            or_blank(&header.as_old().uid, header.uid()),
+            &path,
+        )?,
+        gid: owner(
+            pax::last(records, b"gid"),
+            or_blank(&header.as_old().gid, header.gid()),
+            &path,
+        )?,
         mtime: mtime(header, records).map_err(field)?,
         xattrs: pax::xattrs(records),
         size: 0,
@@ -153,10 +161,16 @@ impl UnknownKind {
 
 fn kind(header: &Header, path: &[u8]) -> Result<Kind, UnknownKind> {
     let device = || -> Result<Device, UnknownKind> {
-        let number = |field: io::Result<Option<u32>>| field.map(Option::unwrap_or_default).map_err(UnknownKind::Device);
+        // Both are at the same place in ustar's and GNU's header.
+        let fields = &header.as_bytes()[329..345];
+        let number = |field: &[u8], value: io::Result<Option<u32>>| {
+            let number = or_blank(field, value.map(|number| number.unwrap_or_default().into()));
+            let number = number.and_then(|number| u32::try_from(number).map_err(io::Error::other));
+            number.map_err(UnknownKind::Device)
+        };
         Ok(Device {
-            major: number(header.device_major())?,
-            minor: number(header.device_minor())?,
+            major: number(&fields[..8], header.device_major())?,
+            minor: number(&fields[8..], header.device_minor())?,
         })
     };
     Ok(match header.entry_type().as_byte() {
@@ -186,12 +200,27 @@ fn owner(record: Option<&[u8]>, field: io::Result<u64>, path: &[u8]) -> Result<u
         .ok_or_else(|| refused(format!("{}: its owner's id is out of range", shown(path))))
 }
 
+fn mode(header: &Header) -> io::Result<u32> {
+    let mode = or_blank(&header.as_old().mode, header.mode().map(u64::from))?;
+    // The file type's bits, which some writers put there too, are cut off by the caller.
+    u32::try_from(mode).map_err(io::Error::other)
+}
+
+/// A blank field means zero, as GNU tar and Go read it.
+fn or_blank(field: &[u8], value: io::Result<u64>) -> io::Result<u64> {
+    match value {
+        Err(_) if field.iter().all(|byte| matches!(byte, 0 | b' ')) => Ok(0),
+        value => value,
+    }
+}
+
 fn mtime(header: &Header, records: &[Record]) -> io::Result<Moment> {
     if let Some(moment) = pax::last(records, b"mtime").and_then(pax::moment) {
         return Ok(moment);
     }
+    let seconds = or_blank(&header.as_old().mtime, header.mtime())?;
     Ok(Moment {
-        seconds: header.mtime()?.cast_signed(),
+        seconds: seconds.cast_signed(),
         nanoseconds: 0,
     })
 }

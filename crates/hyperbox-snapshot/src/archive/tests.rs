@@ -131,8 +131,19 @@ fn kinds_and_numbers() {
         .raw(b'D', b"dumpdir", b"Yname\0\0", |header| {
             header.set_mtime((-5_i64).cast_unsigned())
         })
-        .raw(b'2', b"link", b"", |header| header.set_size(1 << 40));
-    let found = entries(archive.end()).unwrap();
+        .raw(b'2', b"link", b"", |header| header.set_size(1 << 40))
+        .raw(b'3', b"blank", b"", |header| {
+            let bytes = header.as_mut_bytes();
+            bytes[100..148].fill(b' ');
+            bytes[329..345].fill(0);
+        });
+    let mut found = entries(archive.end()).unwrap();
+    let blank = found.pop().unwrap();
+    let zero = Device { major: 0, minor: 0 };
+    assert_eq!(
+        (blank.kind, blank.mode, blank.uid, blank.mtime),
+        (Kind::Character(zero), 0, 0, Moment::default())
+    );
     let kinds: Vec<Kind> = found.iter().map(|entry| entry.kind).collect();
     let device = Kind::Character(Device { major: 1, minor: 3 });
     assert_eq!(

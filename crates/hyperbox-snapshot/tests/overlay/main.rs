@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+//! The overlay snapshotter on a real filesystem, with real overlays (attached to nothing) and GNU tar as the oracle.
+
+mod crash;
+mod differential;
+mod merged;
+mod tree;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hyperbox_core::seam::{Snapshotter, StagedLayer};
+use hyperbox_snapshot::OverlaySnapshotter;
+use hyperbox_testkit::{conformance, unique_name, wait_for};
+use hyperbox_types::DiffId;
+
+/// Says what is missing when the machine does not allow these tests.
+fn require_root() {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test needs root: it makes devices and overlays"
+    );
+}
+
+fn open(root: &Path) -> OverlaySnapshotter {
+    OverlaySnapshotter::open(root).unwrap()
+}
+
+async fn stage(snapshotter: &OverlaySnapshotter, archive: &Path) -> Box<dyn StagedLayer> {
+    snapshotter
+        .stage_layer(Box::new(std::fs::File::open(archive).unwrap()))
+        .await
+        .unwrap()
+}
+
+async fn add(snapshotter: &OverlaySnapshotter, archive: &Path) -> DiffId {
+    let staged = stage(snapshotter, archive).await;
+    let layer = staged.diff_id().clone();
+    staged.commit().unwrap();
+    layer
+}
+
+/// Waits until a directory that is emptied in the background has become empty.
+fn wait_until_empty(directory: &Path) {
+    wait_for("the garbage to go", || {
+        match std::fs::read_dir(directory).unwrap().count() {
+            0 => Ok(()),
+            count => Err(format!("{count} entries are in {}", directory.display())),
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn privileged_conforms() {
+    require_root();
+    let directory = tempfile::tempdir().unwrap();
+    conformance::snapshot::run(|| -> Arc<dyn Snapshotter> {
+        Arc::new(open(&directory.path().join(unique_name("snapshot"))))
+    })
+    .await;
+}
+
+#[test]
+fn privileged_probe_tells_where_overlays_work() {
+    require_root();
+    let directory = tempfile::tempdir().unwrap();
+    hyperbox_snapshot::probe(&directory.path().join("made")).unwrap();
+    assert_eq!(std::fs::read_dir(directory.path().join("made")).unwrap().count(), 0);
+    let error = hyperbox_snapshot::probe(Path::new("/proc/self")).unwrap_err();
+    assert!(error.to_string().contains("/proc/self"), "{error}");
+}
