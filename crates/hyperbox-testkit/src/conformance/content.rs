@@ -150,3 +150,14 @@ async fn open_blobs_outlive_their_removal(content: &dyn ContentStore) {
     assert_eq!(text, "read me");
     store(content, b"read me").await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::MemoryContent;
+
+    #[tokio::test]
+    async fn the_fake_conforms() {
+        run(|| Arc::new(MemoryContent::new())).await;
+    }
+}

@@ -120,3 +120,14 @@ fn many_threads_see_whole_transactions(records: &Arc<dyn Records>) {
     assert!(keys(&**records, Table::Containers).is_empty());
     assert_eq!(keys(&**records, Table::Networks).len(), 100);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::MemoryRecords;
+
+    #[test]
+    fn the_fake_conforms() {
+        run(|| Arc::new(MemoryRecords::new()));
+    }
+}

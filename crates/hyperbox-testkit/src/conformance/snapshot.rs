@@ -241,3 +241,14 @@ async fn changes_are_listed(snapshotter: &dyn Snapshotter) {
     assert_eq!(shown, expected.map(|(path, kind)| (Path::new(path), kind)));
     snapshotter.remove(&key).await.expect("remove");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeSnapshotter;
+
+    #[tokio::test]
+    async fn the_fake_conforms() {
+        run(|| Arc::new(FakeSnapshotter::new())).await;
+    }
+}

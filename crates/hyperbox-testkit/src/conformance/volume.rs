@@ -83,3 +83,14 @@ async fn what_the_image_lacks_gives_nothing(driver: &dyn VolumeDriver) {
         .expect("populate");
     assert_eq!(fs::read_dir(path).expect("list").count(), 0);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeVolumes;
+
+    #[tokio::test]
+    async fn the_fake_conforms() {
+        run(|| Arc::new(FakeVolumes::new())).await;
+    }
+}
