@@ -35,6 +35,9 @@ pub(crate) enum Failure {
     Truncated { host: String, received: u64, expected: u64 },
     #[error("{0}")]
     Status(StatusFailure),
+    /// The registry knows nothing of an upload that it had begun.
+    #[error("the upload was forgotten: {0}")]
+    SessionLost(StatusFailure),
     #[error("{host} {reason}")]
     Protocol { host: String, reason: String },
     #[error("{reason}")]
@@ -57,7 +60,7 @@ impl Failure {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Connection { permanent, .. } => !permanent,
-            Self::Stalled { .. } | Self::Truncated { .. } => true,
+            Self::Stalled { .. } | Self::Truncated { .. } | Self::SessionLost(_) => true,
             Self::Status(failure) => matches!(failure.status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
             _ => false,
         }
@@ -75,13 +78,11 @@ impl Failure {
         }
     }
 
-    pub(crate) fn is_status(&self, status: StatusCode) -> bool {
-        matches!(self, Self::Status(failure) if failure.status == status)
-    }
-
     fn fault(&self) -> RegistryFault {
         match self {
-            Self::Connection { .. } | Self::Stalled { .. } | Self::Truncated { .. } => RegistryFault::Unavailable,
+            Self::Connection { .. } | Self::Stalled { .. } | Self::Truncated { .. } | Self::SessionLost(_) => {
+                RegistryFault::Unavailable
+            }
             Self::Status(failure) => failure.fault(),
             Self::Protocol { .. } => RegistryFault::Protocol,
             Self::Refused { .. } | Self::Content(_) => RegistryFault::Refused,
@@ -129,6 +130,11 @@ pub(crate) struct StatusFailure {
 }
 
 impl StatusFailure {
+    /// Tells whether an upload session is gone or out of step.
+    pub(crate) fn is_unknown_session(&self) -> bool {
+        matches!(self.status.as_u16(), 404 | 416)
+    }
+
     fn fault(&self) -> RegistryFault {
         match self.status.as_u16() {
             404 => RegistryFault::NotFound,

@@ -3,8 +3,9 @@
 //!
 //! An upload is what Docker's own client does, as every registry takes that: `POST` opens a session, one `PATCH` streams all
 //! bytes from the file, `PUT` with the digest commits. After a failure the session is asked how far it got and continued from
-//! there; when it is gone, the push starts over (after looking whether the blob has arrived after all: the answer to the commit
-//! may have been lost). Sessions that are left behind expire in the registry.
+//! there (distribution-spec, "Pushing a blob in chunks"); when it is gone, the push starts over, after looking whether the blob
+//! has arrived after all: the answer to the commit may have been lost. distribution 2.8 forgets each session that was cut within
+//! a `PATCH`, other registries do not. Sessions that are left behind expire in the registry.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ use crate::upload_body;
 
 /// How many repositories are tried to take a blob from.
 const MAX_MOUNTS: usize = 4;
+/// How often progress sets the count of attempts back.
+const MAX_CONTINUATIONS: u32 = 1000;
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -65,34 +68,47 @@ impl Push<'_> {
         if self.session.retry(|| self.exists(&endpoint)).await? {
             return Ok(PushOutcome::Existed);
         }
-        let mut upload = match self.mount(&endpoint).await {
+        let upload = match self.mount(&endpoint).await {
             Mounting::Mounted => return Ok(PushOutcome::Mounted),
             Mounting::Session(location) => Some(Upload { location, offset: 0 }),
             Mounting::Nothing => None,
         };
+        self.upload_somehow(&endpoint, upload).await?;
+        (self.progress)(self.descriptor.size.0);
+        drop(permit);
+        Ok(PushOutcome::Uploaded)
+    }
+
+    /// Uploads with as many sessions and continuations as it takes, within the bounds of the retry policy.
+    async fn upload_somehow(&self, endpoint: &Endpoint, mut upload: Option<Upload>) -> Result<(), Failure> {
         let mut attempts = self.session.attempts();
-        while let Err(failure) = self.upload(&endpoint, &mut upload).await {
-            // An unknown session is a matter of starting over, within the same bounds.
-            let lost = failure.is_status(StatusCode::NOT_FOUND) || failure.is_status(StatusCode::RANGE_NOT_SATISFIABLE);
+        let mut continuations = 0;
+        let mut furthest = 0;
+        while let Err(failure) = self.upload(endpoint, &mut upload).await {
             let failure = match failure {
-                Failure::Status(mut status) if lost && upload.is_some() => {
-                    status.status = StatusCode::SERVICE_UNAVAILABLE;
-                    Failure::Status(status)
+                Failure::Status(status) if upload.is_some() && status.is_unknown_session() => {
+                    upload = None;
+                    Failure::SessionLost(status)
                 }
                 failure => failure,
             };
             self.session.pause(&mut attempts, failure).await?;
-            upload = match upload.filter(|_| !lost) {
-                Some(upload) => self.continued(&endpoint, upload).await,
-                None => None,
-            };
-            if upload.is_none() && self.exists(&endpoint).await.unwrap_or(false) {
-                break;
+            if let Some(interrupted) = upload.take() {
+                upload = self.continued(endpoint, interrupted).await;
+            }
+            match &upload {
+                // What arrived is progress, but a registry that takes a byte each time must come to an end.
+                Some(upload) if upload.offset > furthest && continuations < MAX_CONTINUATIONS => {
+                    furthest = upload.offset;
+                    continuations += 1;
+                    attempts.reset();
+                }
+                Some(_) => {}
+                None if self.exists(endpoint).await.unwrap_or(false) => return Ok(()),
+                None => {}
             }
         }
-        (self.progress)(self.descriptor.size.0);
-        drop(permit);
-        Ok(PushOutcome::Uploaded)
+        Ok(())
     }
 
     async fn exists(&self, endpoint: &Endpoint) -> Result<bool, Failure> {

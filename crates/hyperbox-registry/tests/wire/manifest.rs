@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Manifests from servers that fail, lie and talk too much.
 
-use hyperbox_core::image::media_type;
+use hyperbox_core::image::{manifest, media_type};
 use hyperbox_core::seam::{Registry as _, RegistryFault};
 use hyperbox_types::ErrorKind;
+use proptest::prelude::{any, proptest};
 
 use crate::support::{Reply, Scripted, client, everything, manifest_bytes, reference, sha256};
 
@@ -267,4 +268,22 @@ async fn plain_http_is_not_spoken_with_strangers() {
         .expect_err("no such host");
     // Only HTTPS was tried: the name does not resolve, and nothing was refused or sent in the clear.
     assert_eq!(error.fault, RegistryFault::Unavailable);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_parser_panic(
+        media_type in "|application/json|application/vnd\\.oci\\.image\\.(index|manifest)\\.v1\\+json",
+        bytes in any::<Vec<u8>>(),
+        position in any::<proptest::sample::Index>(),
+    ) {
+        drop(manifest::parse(&media_type, &bytes));
+        // A valid document with a few bytes replaced gets further than noise.
+        let mut mutated = manifest_bytes();
+        let start = position.index(mutated.len());
+        for (place, byte) in mutated[start..].iter_mut().zip(&bytes) {
+            *place = *byte;
+        }
+        drop(manifest::parse(&media_type, &mutated));
+    }
 }

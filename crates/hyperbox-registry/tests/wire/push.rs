@@ -295,3 +295,32 @@ async fn manifests_are_put_under_tag_or_digest() {
         .await;
     assert_eq!(lied.expect_err("a lie").fault, RegistryFault::Protocol);
 }
+
+#[tokio::test]
+async fn a_token_that_expires_before_the_content_is_replaced() {
+    let server = Scripted::start(|request| {
+        if request.path() == "/token" {
+            return Some(Reply::new(200).body(format!(r#"{{"token":"t{}"}}"#, request.nth)));
+        }
+        let sent = request.header("authorization");
+        let fine = match request.method.as_str() {
+            "HEAD" | "POST" => sent == "Bearer t0",
+            _ => sent == "Bearer t1",
+        };
+        let realm = format!("Bearer realm=\"http://{}/token\"", request.host);
+        (request.target != "/v2/").then(|| {
+            if fine {
+                well(request)
+            } else {
+                Reply::new(401).header("WWW-Authenticate", &realm)
+            }
+        })
+    })
+    .await;
+    assert_eq!(push(&server, &[]).await.expect("pushed"), PushOutcome::Uploaded);
+    let patches = server.seen().into_iter().filter(|request| request.method == "PATCH");
+    assert_eq!(patches.count(), 2);
+    let tokens = server.seen_with("/token");
+    assert!(tokens[0].target.contains("scope=repository%3Aa%2Fb%3Apull%2Cpush"));
+    assert_eq!(tokens.len(), 2);
+}

@@ -11,7 +11,7 @@ use hyperbox_registry::DistributionClient;
 use hyperbox_testkit::registry::{LocalRegistry, RegistryAccess, TEST_PASSWORD, TEST_USER};
 use hyperbox_types::{Digest, ImageReference};
 
-use crate::support::{client, content, credentials, descriptor, drain, reference, sha256};
+use crate::support::{Cut, Cutting, client, content, credentials, descriptor, drain, reference, sha256};
 
 struct Image {
     manifest: Vec<u8>,
@@ -173,4 +173,23 @@ async fn wrong_digests_are_not_taken() {
         .await
         .expect_err("refused by the registry");
     assert!(error.message.contains("digest invalid"), "{error}");
+}
+
+#[tokio::test]
+async fn transfers_survive_cut_connections() {
+    let registry = LocalRegistry::start(RegistryAccess::Anyone);
+    let image = image();
+    let cut = Cut {
+        after: 1_500_000,
+        times: 2,
+    };
+    // distribution 2.8 forgets an interrupted session (its state holds the offset), so these uploads start over.
+    let uplink = Cutting::start(registry.host(), cut).await;
+    let outcomes = push(&client(), &reference(uplink.host(), "a:1"), &image, &[], None).await;
+    assert_eq!(outcomes, [PushOutcome::Uploaded; 3]);
+    assert_eq!(uplink.left(), 0, "the upload was cut");
+    let downlink = Cutting::start(registry.host(), cut).await;
+    pull(&client(), &reference(downlink.host(), "a:1"), &image, None).await;
+    assert_eq!(downlink.left(), 0, "the download was cut");
+    pull(&client(), &reference(registry.host(), "a:1"), &image, None).await;
 }

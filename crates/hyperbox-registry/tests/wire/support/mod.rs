@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Clients with short times, references, and servers that follow a script.
 
+mod cutting;
 mod scripted;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use hyperbox_registry::{Config, DistributionClient, ProxyUse, RetryPolicy, Timeo
 use hyperbox_types::{ByteSize, Digest, ImageReference};
 use sha2::Digest as _;
 
+pub(crate) use cutting::{Cut, Cutting};
 pub(crate) use scripted::{Reply, Request, Scripted};
 
 /// A configuration that gives up quickly and waits hardly at all.
