@@ -1,2 +1,33 @@
 // SPDX-License-Identifier: MIT
-//! (header)
+//! Container networks: bridges, veth pairs, address management and nftables, by netlink alone.
+//!
+//! [`BridgeDriver`] implements core's `NetworkDriver`. Below it lie, from pure to effectful:
+//! - `subnet`, `allocation`, `choice`, `link_name`, `mac_address`, `resolver`: decisions, tested as tables and properties;
+//! - `netlink`: the message format and the socket; `route` (rtnetlink) and `firewall` (nfnetlink) speak it;
+//! - `namespace`, `worker`, `teardown`: the three threads that may block in the kernel;
+//! - `bridge` and `driver`: what the seam promises.
+//!
+//! No program is executed: starting `ip` or `nft` costs more than everything that is done here for a container.
+#![forbid(unsafe_code)]
+
+mod allocation;
+mod bridge;
+mod choice;
+mod config;
+mod driver;
+mod error;
+mod firewall;
+mod link_name;
+mod mac_address;
+mod namespace;
+mod netlink;
+mod reservation;
+mod resolver;
+mod route;
+mod subnet;
+mod teardown;
+mod worker;
+
+pub use config::{Config, Pool};
+pub use driver::BridgeDriver;
+pub use subnet::{InvalidSubnet, Subnet};

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+//! What the driver is told by whoever wires it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::subnet::Subnet;
+
+/// A range of addresses from which networks get their subnets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// The range.
+    pub base: Subnet,
+    /// Prefix length of the subnets cut from it.
+    pub size: u8,
+}
+
+/// Configuration of a [`crate::BridgeDriver`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Tells the daemons of one machine apart: `default`, or lower-case letters, digits and dashes. Bridge and nftables table are
+    /// named after it.
+    pub instance: String,
+    /// Where the daemons of one machine tell each other which subnet they are about to use: the same directory for all of them,
+    /// whatever their other directories are. Made if it is missing.
+    pub run_dir: PathBuf,
+    /// Where subnets come from, in this order.
+    pub default_pools: Vec<Pool>,
+    /// Maximum transmission unit of new networks.
+    pub mtu: u32,
+}
+
+impl Config {
+    /// Name of the instance whose bridge and table have no suffix.
+    pub const DEFAULT_INSTANCE: &str = "default";
+
+    /// Returns the pools used where nothing else is configured.
+    ///
+    /// They stay clear of Docker's (172.17–29.0.0/16), Podman's (10.88.0.0/16) and the usual home networks as long as there is room;
+    /// whatever the machine does use is skipped when a subnet is chosen.
+    pub fn standard_pools() -> Vec<Pool> {
+        let pool = |address: [u8; 4], prefix_length, size| Pool {
+            base: Subnet::containing(address.into(), prefix_length),
+            size,
+        };
+        vec![
+            pool([172, 30, 0, 0], 15, 16),
+            pool([10, 88, 0, 0], 14, 20),
+            pool([10, 192, 0, 0], 11, 20),
+            pool([192, 168, 128, 0], 17, 24),
+        ]
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            instance: Self::DEFAULT_INSTANCE.to_owned(),
+            run_dir: PathBuf::from("/run/hyperbox"),
+            default_pools: Self::standard_pools(),
+            mtu: 1500,
+        }
+    }
+}

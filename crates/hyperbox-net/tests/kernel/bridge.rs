@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+//! The bridge driver against the kernel, with iproute2 as the oracle.
+
+use std::sync::Arc;
+
+use crate::machine::{Net, host_links, inside, json, links, on_a_machine, ruleset, run};
+use hyperbox_core::seam::{NetworkDriver, SandboxRequest};
+use hyperbox_net::{BridgeDriver, Config};
+use hyperbox_testkit::{conformance, container_id, network_id, wait_for_async};
+use hyperbox_types::ErrorKind;
+use serde_json::json;
+
+#[test]
+fn privileged_the_seam_s_suite() {
+    on_a_machine(|| async {
+        let run_dir = tempfile::tempdir().unwrap();
+        let path = run_dir.path().to_owned();
+        conformance::network::check_all(move || {
+            let config = Config {
+                run_dir: path.clone(),
+                ..Config::default()
+            };
+            Arc::new(BridgeDriver::open(config).unwrap()) as Arc<dyn NetworkDriver>
+        })
+        .await;
+    });
+}
+
+#[test]
+fn privileged_a_sandbox_has_link_address_and_route() {
+    on_a_machine(|| async {
+        let net = Net::new().await;
+        let (_, sandbox) = net.open().await;
+        let endpoint = sandbox.endpoint.unwrap();
+        let (inner, addresses, routes) = inside(&sandbox.namespace, || {
+            let links = json("ip", &["-j", "-d", "link"]);
+            (
+                links,
+                json("ip", &["-j", "addr", "show", "eth0"]),
+                json("ip", &["-j", "route"]),
+            )
+        });
+        assert_eq!(inner[0]["operstate"], "UNKNOWN", "the loopback link is up");
+        assert_eq!(inner[0]["flags"], json!(["LOOPBACK", "UP", "LOWER_UP"]));
+        assert_eq!(
+            (&inner[1]["ifname"], &inner[1]["operstate"]),
+            (&json!("eth0"), &json!("UP"))
+        );
+        assert_eq!(
+            (&inner[1]["address"], &inner[1]["mtu"]),
+            (&json!(endpoint.mac_address), &json!(1500))
+        );
+        let addresses = addresses[0]["addr_info"].as_array().unwrap();
+        assert_eq!(addresses.len(), 1, "no IPv6 address: {addresses:?}");
+        assert_eq!(addresses[0]["local"], json!(endpoint.address));
+        assert_eq!(addresses[0]["prefixlen"], json!(16));
+        assert_eq!(addresses[0]["broadcast"], json!("172.30.255.255"));
+        let default = &routes[0];
+        assert_eq!(
+            (&default["dst"], &default["gateway"]),
+            (&json!("default"), &json!("172.30.0.1"))
+        );
+        assert_eq!(default["dev"], "eth0");
+
+        let host = json("ip", &["-j", "link", "show", &endpoint.host_link]);
+        assert_eq!(
+            (&host[0]["master"], &host[0]["operstate"]),
+            (&json!("hyperbox0"), &json!("UP"))
+        );
+        let bridge = json("ip", &["-j", "addr", "show", "hyperbox0"]);
+        assert_eq!(
+            bridge[0]["address"], "02:42:ac:1e:00:01",
+            "the bridge keeps its MAC address"
+        );
+        assert_eq!(bridge[0]["addr_info"][0]["local"], "172.30.0.1");
+        assert_eq!(endpoint.mac_address, "02:42:ac:1e:00:02");
+    });
+}
+
+#[test]
+fn privileged_without_endpoint_there_is_only_loopback() {
+    on_a_machine(|| async {
+        let net = Net::new().await;
+        let request = SandboxRequest {
+            container: container_id(),
+            endpoint: None,
+        };
+        let sandbox = net.driver.open(request).await.unwrap();
+        assert!(sandbox.endpoint.is_none());
+        assert_eq!(inside(&sandbox.namespace, links), ["lo"]);
+        assert_eq!(
+            inside(&sandbox.namespace, ruleset)["nftables"]
+                .as_array()
+                .unwrap()
+                .len(),
+            1
+        );
+    });
+}
+
+#[test]
+fn privileged_a_hundred_containers_leave_nothing() {
+    on_a_machine(|| async {
+        let net = Net::new().await;
+        let before = (links(), ruleset());
+        for _ in 0..20 {
+            let opened = tokio::join!(net.open(), net.open(), net.open(), net.open(), net.open());
+            let (a, b, c, d, e) = opened;
+            for (container, sandbox) in [a, b, c, d, e] {
+                let endpoint = sandbox.endpoint.unwrap();
+                drop(sandbox.namespace);
+                net.driver.release(&container, &endpoint).await.unwrap();
+                net.driver.release(&container, &endpoint).await.unwrap();
+            }
+        }
+        wait_for_async("the links to go", || async {
+            let now = (links(), ruleset());
+            if now == before {
+                Ok(())
+            } else {
+                Err(format!("there are {:?}", now.0))
+            }
+        })
+        .await;
+        net.driver.remove(&net.network).await.unwrap();
+        assert_eq!(links(), ["lo"]);
+        assert_eq!(ruleset()["nftables"].as_array().unwrap().len(), 1, "{}", ruleset());
+    });
+}
+
+#[test]
+fn privileged_a_link_that_outlives_its_release_is_removed() {
+    on_a_machine(|| async {
+        let net = Net::new().await;
+        let (container, sandbox) = net.open().await;
+        let (_, kept) = net.open().await;
+        net.driver
+            .release(&container, sandbox.endpoint.as_ref().unwrap())
+            .await
+            .unwrap();
+        let kept = kept.endpoint.unwrap().host_link;
+        wait_for_async("the link to go", || async {
+            if host_links() == [kept.clone()] {
+                Ok(())
+            } else {
+                Err(format!("{:?}", host_links()))
+            }
+        })
+        .await;
+        assert_eq!(inside(&sandbox.namespace, links), ["lo"]);
+    });
+}
+
+#[test]
+fn privileged_adopt_removes_leaks_and_nothing_else() {
+    on_a_machine(|| async {
+        let net = Net::new().await;
+        let (container, living) = net.open().await;
+        let (_, _leaked) = net.open().await;
+        run(
+            "ip",
+            &[
+                "link",
+                "add",
+                "hb0123456789abc",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "foreign",
+            ],
+        );
+        run("ip", &["link", "add", "hbfedcba9876543", "type", "bridge"]);
+        run("ip", &["link", "set", "foreign", "master", "hyperbox0"]);
+        let driver = BridgeDriver::open(net.config.clone()).unwrap();
+        let living = living.endpoint.unwrap();
+        let endpoints = [(container, living.clone())];
+        driver
+            .adopt(std::slice::from_ref(&net.network), &endpoints)
+            .await
+            .unwrap();
+        let mut left = host_links();
+        left.sort();
+        let mut expected = ["hb0123456789abc", "hbfedcba9876543", &living.host_link].map(str::to_owned);
+        expected.sort();
+        assert_eq!(left, expected, "links that are no ports of the bridge stay");
+        assert!(links().contains(&"foreign".to_owned()));
+        let next = driver.open(net.request()).await.unwrap();
+        assert_ne!(next.endpoint.unwrap().address, living.address);
+    });
+}
+
+#[test]
+fn privileged_a_restarted_driver_finds_its_bridge() {
+    on_a_machine(|| async {
+        let net = Net::new().await;
+        let before = (links(), ruleset(), json("ip", &["-j", "addr"]));
+        let driver = BridgeDriver::open(net.config.clone()).unwrap();
+        driver.ensure(&net.network).await.unwrap();
+        assert_eq!((links(), ruleset(), json("ip", &["-j", "addr"])), before);
+        let chosen = driver.choose(&net.network.id, None, None).await.unwrap();
+        assert_eq!(
+            chosen, net.network,
+            "a lost record changes nothing for containers that live on"
+        );
+    });
+}
+
+#[test]
+fn privileged_a_removed_bridge_is_made_again() {
+    on_a_machine(|| async {
+        let net = Net::new().await;
+        run("ip", &["link", "del", "hyperbox0"]);
+        let (_, sandbox) = net.open().await;
+        let host = json("ip", &["-j", "link", "show", &sandbox.endpoint.unwrap().host_link]);
+        assert_eq!(host[0]["master"], "hyperbox0");
+    });
+}
+
+#[test]
+fn privileged_two_daemons_choose_different_subnets() {
+    on_a_machine(|| async {
+        let run_dir = tempfile::tempdir().unwrap();
+        let driver = |instance: &str| {
+            let config = Config {
+                instance: instance.to_owned(),
+                run_dir: run_dir.path().to_owned(),
+                ..Config::default()
+            };
+            BridgeDriver::open(config).unwrap()
+        };
+        let (one, two) = (driver("default"), driver("second"));
+        let ids = [network_id(), network_id()];
+        // Neither has made its bridge when the other one looks.
+        let (one_s, two_s) = tokio::join!(one.choose(&ids[0], None, None), two.choose(&ids[1], None, None));
+        let (one_s, two_s) = (one_s.unwrap(), two_s.unwrap());
+        assert_ne!(one_s.subnet, two_s.subnet);
+        assert_eq!(
+            (one_s.bridge.as_str(), two_s.bridge.as_str()),
+            ("hyperbox0", "hb-second")
+        );
+        one.ensure(&one_s).await.unwrap();
+        two.ensure(&two_s).await.unwrap();
+        one.remove(&one_s).await.unwrap();
+        assert_eq!(links(), ["lo", "hb-second"]);
+        let text = run("nft", &["list", "tables"]);
+        assert_eq!(text.trim(), "table ip hyperbox-second");
+    });
+}
+
+#[test]
+fn privileged_choices_avoid_what_the_machine_uses() {
+    on_a_machine(|| async {
+        run("ip", &["link", "add", "lan", "type", "bridge"]);
+        run("ip", &["addr", "add", "172.30.7.1/24", "dev", "lan"]);
+        run("ip", &["link", "set", "lan", "up"]);
+        run("ip", &["route", "add", "172.31.128.0/20", "dev", "lan", "table", "77"]);
+        let net = Net::new().await;
+        assert_eq!(net.network.subnet, "10.88.0.0/20");
+        let refused = net
+            .driver
+            .choose(&network_id(), Some("br-other"), Some("172.30.7.128/25"))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Conflict, "{refused}");
+        let refused = net.driver.choose(&network_id(), Some("lan"), None).await.unwrap_err();
+        assert_eq!(refused.to_string(), "network lan: a link of that name exists already");
+    });
+}
+
+#[test]
+fn privileged_a_failed_or_abandoned_open_leaves_nothing() {
+    on_a_machine(|| async {
+        let net = Net::new().await;
+        for _ in 0..3 {
+            // Polled once: the job is on its way when the caller goes.
+            let abandoned = net.driver.open(net.request());
+            assert!(
+                tokio::time::timeout(std::time::Duration::ZERO, abandoned)
+                    .await
+                    .is_err()
+            );
+        }
+        run("ip", &["link", "del", "hyperbox0"]);
+        run(
+            "ip",
+            &["link", "add", "hyperbox0", "type", "veth", "peer", "name", "foreign"],
+        );
+        let failed = net.driver.open(net.request()).await.unwrap_err();
+        assert_eq!(
+            failed.to_string(),
+            "network hyperbox0: a link of that name exists and is not a bridge"
+        );
+        run("ip", &["link", "del", "hyperbox0"]);
+        let mut request = net.request();
+        request.endpoint.as_mut().unwrap().address = Some("172.30.0.2".parse().unwrap());
+        net.driver.open(request).await.unwrap();
+        wait_for_async("the abandoned links to go", || async {
+            if host_links().len() == 1 {
+                Ok(())
+            } else {
+                Err(format!("{:?}", host_links()))
+            }
+        })
+        .await;
+    });
+}

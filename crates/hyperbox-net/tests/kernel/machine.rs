@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+//! A machine of one's own for each test: a network namespace, with another one that plays the outside.
+//!
+//! Tests run on a thread that has moved into a fresh namespace; the driver's threads and the programs that serve as oracles inherit
+//! it. Bridges, rules and sysctls are therefore nobody else's, and all of it dies with the thread.
+
+use std::future::Future;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::Command;
+
+use hyperbox_core::seam::{EndpointRequest, NetworkDriver as _, NetworkSettings, Sandbox, SandboxRequest};
+use hyperbox_net::{BridgeDriver, Config};
+use hyperbox_sys::network_namespace;
+use hyperbox_testkit::{container_id, network_id};
+use hyperbox_types::ContainerId;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
+
+/// Runs a test in a network namespace of its own, loopback up, forwarding off.
+pub(crate) fn on_a_machine<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test makes network namespaces: run it as root"
+    );
+    let thread = std::thread::spawn(move || {
+        network_namespace::unshare_network().expect("a network namespace");
+        run("ip", &["link", "set", "lo", "up"]);
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").expect("forwarding of the new namespace");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(test());
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Runs something on a thread inside another namespace.
+pub(crate) fn inside<T: Send + 'static>(namespace: &OwnedFd, body: impl FnOnce() -> T + Send + 'static) -> T {
+    let namespace = namespace.try_clone().unwrap();
+    let thread = std::thread::spawn(move || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        body()
+    });
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Makes an outside: a namespace with 203.0.113.2, linked to this one, which gets 203.0.113.1 and no route back to containers.
+pub(crate) fn outside() -> OwnedFd {
+    let namespace = std::thread::spawn(|| network_namespace::unshare_network().unwrap())
+        .join()
+        .unwrap();
+    run("ip", &["link", "add", "uplink", "type", "veth", "peer", "name", "far"]);
+    let holder = HeldByProcess::new(&namespace);
+    run("ip", &["link", "set", "far", "netns", &holder.pid()]);
+    run("ip", &["addr", "add", "203.0.113.1/24", "dev", "uplink"]);
+    run("ip", &["link", "set", "uplink", "up"]);
+    inside(&namespace, || {
+        run("ip", &["addr", "add", "203.0.113.2/24", "dev", "far"]);
+        run("ip", &["link", "set", "far", "up"]);
+        run("ip", &["link", "set", "lo", "up"]);
+    });
+    namespace
+}
+
+/// `ip link set … netns` wants a process; this one waits for its input to end.
+struct HeldByProcess(std::process::Child);
+
+impl HeldByProcess {
+    fn new(namespace: &OwnedFd) -> Self {
+        Self(inside(namespace, || {
+            let mut cat = Command::new("cat");
+            cat.stdin(std::process::Stdio::piped()).spawn().unwrap()
+        }))
+    }
+
+    fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+}
+
+impl Drop for HeldByProcess {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
+/// Runs a program and returns what it printed.
+pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().expect(program);
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a program and reads its JSON.
+pub(crate) fn json(program: &str, arguments: &[&str]) -> Value {
+    let text = run(program, arguments);
+    if text.trim().is_empty() {
+        Value::Array(Vec::new())
+    } else {
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+/// Names of the links of this namespace.
+pub(crate) fn links() -> Vec<String> {
+    let links = json("ip", &["-j", "link"]);
+    let names = links.as_array().unwrap().iter();
+    names.map(|link| link["ifname"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Names of the host links of endpoints.
+pub(crate) fn host_links() -> Vec<String> {
+    links()
+        .into_iter()
+        .filter(|name| name.starts_with("hb") && name.len() == 15)
+        .collect()
+}
+
+/// The ruleset without the numbers the kernel gives out.
+pub(crate) fn ruleset() -> Value {
+    let mut ruleset = json("nft", &["-j", "list", "ruleset"]);
+    forget_handles(&mut ruleset);
+    ruleset
+}
+
+fn forget_handles(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(forget_handles),
+        Value::Object(fields) => {
+            fields.remove("handle");
+            fields.values_mut().for_each(forget_handles);
+        }
+        _ => {}
+    }
+}
+
+/// A driver and its default network.
+pub(crate) struct Net {
+    pub(crate) driver: BridgeDriver,
+    pub(crate) network: NetworkSettings,
+    pub(crate) config: Config,
+    _run_dir: tempfile::TempDir,
+}
+
+impl Net {
+    pub(crate) async fn new() -> Self {
+        let run_dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            run_dir: run_dir.path().to_owned(),
+            ..Config::default()
+        };
+        let driver = BridgeDriver::open(config.clone()).unwrap();
+        let network = driver.choose(&network_id(), None, None).await.unwrap();
+        driver.ensure(&network).await.unwrap();
+        Self {
+            driver,
+            network,
+            config,
+            _run_dir: run_dir,
+        }
+    }
+
+    /// Asks for an endpoint.
+    pub(crate) fn request(&self) -> SandboxRequest {
+        SandboxRequest {
+            container: container_id(),
+            endpoint: Some(EndpointRequest {
+                network: self.network.clone(),
+                address: None,
+                mac_address: None,
+            }),
+        }
+    }
+
+    /// Opens a sandbox for a new container.
+    pub(crate) async fn open(&self) -> (ContainerId, Sandbox) {
+        let request = self.request();
+        let container = request.container.clone();
+        (container, self.driver.open(request).await.unwrap())
+    }
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+//! The bridge driver against the kernel, each test on a machine of its own. Oracles: iproute2, nft, TCP.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports, in its helpers too")]
+
+mod bridge;
+mod machine;
+mod traffic;
