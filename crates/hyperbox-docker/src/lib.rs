@@ -1,2 +1,30 @@
 // SPDX-License-Identifier: MIT
-//! (header)
+//! The Docker Engine API (v1.24 to v1.51) in front of the engine's services, and `POST /hyperbox/v1/run`.
+//!
+//! A request travels `server` → `router` → one handler of `routes`. Handlers translate (`wire` holds the shapes of Docker's JSON,
+//! `translate` the pure mappings between them and the engine's words) and delegate to `hyperbox-core`; they hold no rules. Attached
+//! streams leave HTTP through `hijack`. Nothing here is kept across a restart: what the door must remember of a container (its host
+//! configuration, to be echoed by inspect) is stored with the container's record as its door document.
+
+mod answer;
+mod call;
+mod client_io;
+mod detach_keys;
+mod error;
+mod filters;
+mod frames;
+mod hijack;
+mod pattern;
+mod progress;
+mod query;
+mod registry_auth;
+mod router;
+mod routes;
+mod server;
+mod translate;
+mod version;
+mod wire;
+
+pub use client_io::{ClientStream, Listener};
+pub use server::{DoorConfig, serve};
+pub use version::ApiVersion;

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+//! The one table that maps the engine's error classes to HTTP, and the body that clients read.
+//!
+//! The body is Docker's `{"message": …}` with one more field, `hint`, when there is advice; Docker's clients ignore it. A command
+//! that could not be executed is 400, and its text holds what the docker command line looks for to choose between exit codes 126
+//! and 127 (`cli/command/container/run.go`, `toStatusError`).
+
+use http::StatusCode;
+use hyperbox_core::ServiceError;
+use hyperbox_types::shim::CommandFault;
+use hyperbox_types::{ErrorKind, Hint};
+
+/// An answer that is not a success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    message: String,
+    hint: Option<Hint>,
+    plain_text: bool,
+}
+
+/// The result of a handler.
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+impl ApiError {
+    /// Makes an error with a JSON body.
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            hint: None,
+            plain_text: false,
+        }
+    }
+
+    /// Makes an error whose body is text.
+    pub(crate) fn plain_text(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            plain_text: true,
+            ..Self::new(status, message)
+        }
+    }
+
+    /// The request is wrong in itself.
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// There is no such object.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// This version of the engine cannot do that.
+    pub(crate) fn not_implemented(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, message)
+    }
+
+    /// There is no such route.
+    pub(crate) fn page_not_found() -> Self {
+        Self::not_found("page not found")
+    }
+
+    /// Adds what the user can do next.
+    #[must_use]
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(Hint::new(hint));
+        self
+    }
+
+    /// Returns the same error with another status.
+    #[must_use]
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Returns the status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the sentence for the client.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Returns the advice.
+    pub(crate) fn hint(&self) -> Option<&Hint> {
+        self.hint.as_ref()
+    }
+
+    /// Tells whether the body is text.
+    pub(crate) fn is_plain_text(&self) -> bool {
+        self.plain_text
+    }
+}
+
+impl From<ServiceError> for ApiError {
+    fn from(error: ServiceError) -> Self {
+        let (status, message) = match error.command_fault() {
+            Some(fault) => (StatusCode::BAD_REQUEST, command_text(fault, error.message())),
+            None => (status_of(error.kind()), error.message().to_owned()),
+        };
+        Self {
+            status,
+            message,
+            hint: error.hint().cloned(),
+            plain_text: false,
+        }
+    }
+}
+
+/// Returns the HTTP status of an error class.
+pub(crate) fn status_of(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::InvalidArgument => StatusCode::BAD_REQUEST,
+        ErrorKind::AlreadyExists | ErrorKind::Conflict | ErrorKind::FailedPrecondition => StatusCode::CONFLICT,
+        ErrorKind::NotModified => StatusCode::NOT_MODIFIED,
+        ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        ErrorKind::ResourceExhausted | ErrorKind::Cancelled | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Makes sure that the text says in Docker's words why the command was not executed.
+fn command_text(fault: CommandFault, message: &str) -> String {
+    const TASK: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed";
+    let (marks, verdict): (&[&str], _) = match fault {
+        CommandFault::NotFound => (
+            &["executable file not found", "no such file or directory"],
+            "executable file not found in $PATH",
+        ),
+        CommandFault::NotExecutable => (&["permission denied", "is a directory"], "permission denied"),
+    };
+    let lower = message.to_ascii_lowercase();
+    let known = marks.iter().any(|mark| lower.contains(mark));
+    let mut text = if lower.contains("oci runtime") {
+        message.to_owned()
+    } else {
+        format!("{TASK}: {message}")
+    };
+    if !known {
+        text.push_str(": ");
+        text.push_str(verdict);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_command_reads_as_127_and_one_that_cannot_be_executed_as_126() {
+        for (fault, message, needle) in [
+            (
+                CommandFault::NotFound,
+                "exec: \"x\": not there",
+                "executable file not found in $PATH",
+            ),
+            (
+                CommandFault::NotFound,
+                "exec: \"/x\": stat /x: no such file or directory",
+                "no such file or directory",
+            ),
+            (
+                CommandFault::NotExecutable,
+                "exec: \"/etc\": is a directory",
+                "is a directory",
+            ),
+            (
+                CommandFault::NotExecutable,
+                "exec: \"/x\": exec format",
+                "permission denied",
+            ),
+        ] {
+            let error = ServiceError::invalid(message).with_command_fault(Some(fault));
+            let answer = ApiError::from(error);
+            assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+            assert!(answer.message().contains(needle), "{}", answer.message());
+            assert!(answer.message().starts_with("failed to create task for container"));
+        }
+    }
+
+    #[test]
+    fn every_class_has_a_status() {
+        assert_eq!(status_of(ErrorKind::NotModified), StatusCode::NOT_MODIFIED);
+        assert_eq!(status_of(ErrorKind::Conflict), StatusCode::CONFLICT);
+        assert_eq!(status_of(ErrorKind::Unsupported), StatusCode::NOT_IMPLEMENTED);
+    }
+}

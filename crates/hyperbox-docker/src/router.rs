@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+//! Routes as data: a method, a pattern, the API version that brought it, and a handler.
+//!
+//! A pattern is made of literal segments and placeholders: `{id}` matches one segment, `{name:*}` one or more, as image names have
+//! slashes; what follows a greedy placeholder is matched from the end. Patterns are compared in order. Pure but for the handlers.
+
+use std::pin::Pin;
+
+use http::Method;
+
+use crate::answer::Answer;
+use crate::call::Call;
+use crate::error::ApiResult;
+use crate::version::ApiVersion;
+
+/// The future of a handler.
+pub(crate) type Handling = Pin<Box<dyn Future<Output = ApiResult<Answer>> + Send>>;
+
+/// One route.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Route {
+    /// The method; `HEAD` is answered by `GET` routes too.
+    pub method: Verb,
+    /// The path without version prefix.
+    pub pattern: &'static str,
+    /// The API version that brought it.
+    pub since: ApiVersion,
+    /// What answers.
+    pub handler: fn(Call) -> Handling,
+}
+
+/// The methods that routes use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// `GET`.
+    Get,
+    /// `POST`.
+    Post,
+    /// `PUT`.
+    Put,
+    /// `DELETE`.
+    Delete,
+}
+
+impl Verb {
+    fn accepts(self, method: &Method) -> bool {
+        match self {
+            Self::Get => matches!(*method, Method::GET | Method::HEAD),
+            Self::Post => *method == Method::POST,
+            Self::Put => *method == Method::PUT,
+            Self::Delete => *method == Method::DELETE,
+        }
+    }
+}
+
+/// Makes a [`Route`] of an async function.
+macro_rules! route {
+    ($method:ident $pattern:literal => $handler:path) => {
+        $crate::router::route!($method $pattern since 24 => $handler)
+    };
+    ($method:ident $pattern:literal since $minor:literal => $handler:path) => {
+        $crate::router::Route {
+            method: $crate::router::Verb::$method,
+            pattern: $pattern,
+            since: $crate::version::ApiVersion::new(1, $minor),
+            handler: |call| Box::pin($handler(call)),
+        }
+    };
+}
+pub(crate) use route;
+
+/// What placeholders matched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Parameters(Vec<(&'static str, String)>);
+
+impl Parameters {
+    /// Returns what a placeholder matched; empty when the pattern has none of that name.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or("", |(_, value)| value)
+    }
+}
+
+/// Finds the route of a request; `path` is decoded and has no version prefix.
+pub(crate) fn find<'r>(
+    routes: impl Iterator<Item = &'r Route>,
+    method: &Method,
+    path: &str,
+    version: ApiVersion,
+) -> Option<(&'r Route, Parameters)> {
+    let mut candidates = routes.filter(|route| route.method.accepts(method) && version >= route.since);
+    candidates.find_map(|route| matches(route.pattern, path).map(|parameters| (route, parameters)))
+}
+
+fn matches(pattern: &'static str, path: &str) -> Option<Parameters> {
+    let pattern: Vec<&'static str> = pattern.split('/').skip(1).collect();
+    let path: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+    let greedy = pattern.iter().position(|segment| segment.ends_with(":*}"));
+    let mut parameters = Parameters::default();
+    let Some(greedy) = greedy else {
+        let same = pattern.len() == path.len();
+        return (same && all_match(&pattern, &path, &mut parameters)).then_some(parameters);
+    };
+    let after = pattern.len() - greedy - 1;
+    let end = path.len().checked_sub(after).filter(|end| *end > greedy)?;
+    let name = path[greedy..end].join("/");
+    let surroundings = all_match(&pattern[..greedy], &path[..greedy], &mut parameters)
+        && all_match(&pattern[greedy + 1..], &path[end..], &mut parameters);
+    if !surroundings || name.is_empty() {
+        return None;
+    }
+    let placeholder = pattern[greedy].trim_start_matches('{').trim_end_matches(":*}");
+    parameters.0.push((placeholder, name));
+    Some(parameters)
+}
+
+fn all_match(pattern: &[&'static str], path: &[&str], parameters: &mut Parameters) -> bool {
+    pattern.iter().zip(path).all(|(pattern, segment)| {
+        match pattern.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) if !segment.is_empty() => {
+                parameters.0.push((name, (*segment).to_owned()));
+                true
+            }
+            Some(_) => false,
+            None => pattern == segment,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, path, expected) in [
+            ("/info", "/info", Some("")),
+            ("/info", "/info/", None),
+            ("/containers/{id}/json", "/containers/web/json", Some("id=web")),
+            ("/containers/{id}/json", "/containers//json", None),
+            ("/containers/{id}/json", "/containers/a/b/json", None),
+            ("/images/{name:*}/json", "/images/a/b/c:1/json", Some("name=a/b/c:1")),
+            ("/images/{name:*}/json", "/images/json", None),
+            (
+                "/images/{name:*}",
+                "/images/localhost:5000/x",
+                Some("name=localhost:5000/x"),
+            ),
+            ("/images/{name:*}", "/images/", None),
+            ("/images/{name:*}/json", "/images/json/json", Some("name=json")),
+        ] {
+            let found = matches(pattern, path).map(|parameters| {
+                let pairs: Vec<String> = parameters
+                    .0
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect();
+                pairs.join(",")
+            });
+            assert_eq!(found.as_deref(), expected, "{pattern} {path}");
+        }
+    }
+}

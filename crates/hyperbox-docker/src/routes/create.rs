@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+//! `POST /containers/create`, and what it shares with `POST /hyperbox/v1/run`.
+
+use http::StatusCode;
+use hyperbox_core::Engine;
+use hyperbox_core::container::{ContainerSpec, Created};
+use hyperbox_types::run::TerminalSize;
+use hyperbox_types::{ContainerName, Platform};
+
+use crate::answer::{Answer, json_with};
+use crate::call::Call;
+use crate::error::{ApiError, ApiResult};
+use crate::router::{Route, route};
+use crate::translate::create::translate;
+use crate::translate::mounts;
+use crate::wire::config::CreateBody;
+use crate::wire::container::CreateResponse;
+
+pub(super) const ROUTES: &[Route] = &[route!(Post "/containers/create" => create)];
+
+async fn create(mut call: Call) -> ApiResult<Answer> {
+    let body: CreateBody = call.json().await?;
+    let made = create_container(
+        call.engine(),
+        call.query.text("name"),
+        call.query.text("platform"),
+        body,
+    )
+    .await?;
+    let response = CreateResponse {
+        id: made.created.id.to_string(),
+        warnings: made.created.warnings,
+    };
+    Ok(json_with(StatusCode::CREATED, &response))
+}
+
+/// A container that was made for a client.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// Id, name, warnings.
+    pub created: Created,
+    /// Whether it is removed when it ends.
+    pub auto_remove: bool,
+    /// Whether its input ends with its first client.
+    pub stdin_once: bool,
+}
+
+/// Translates and creates.
+pub(super) async fn create_container(engine: &Engine, name: &str, platform: &str, body: CreateBody) -> ApiResult<Made> {
+    let name = parse_name(name)?;
+    let platform = parse_platform(platform)?;
+    let console = body.host_config.console_size.clone();
+    let mut wish = translate(body, platform)?;
+    for from in &wish.volumes_from {
+        let record = engine
+            .containers
+            .get(&from.container)
+            .map_err(|error| ApiError::from(error).with_status(StatusCode::BAD_REQUEST))?;
+        mounts::inherit(&mut wish.spec.mounts, &record, from.read_only);
+    }
+    check_platform(engine, &wish.spec)?;
+    let (auto_remove, stdin_once, terminal) = (wish.spec.auto_remove, wish.spec.stdin_once, wish.spec.terminal);
+    let mut created = engine
+        .containers
+        .create(name, wish.spec, wish.document.to_value())
+        .await?;
+    created.warnings.extend(wish.warnings);
+    if let Some(size) = terminal_size(&console).filter(|_| terminal) {
+        engine.containers.resize(created.id.as_str(), size).await?;
+    }
+    Ok(Made {
+        created,
+        auto_remove,
+        stdin_once,
+    })
+}
+
+/// Docker's `[height, width]`; zeros mean unknown.
+pub(super) fn terminal_size(console: &[u32]) -> Option<TerminalSize> {
+    let [rows, columns] = console else { return None };
+    let size = TerminalSize {
+        rows: u16::try_from(*rows).ok()?,
+        columns: u16::try_from(*columns).ok()?,
+    };
+    (size.rows != 0 && size.columns != 0).then_some(size)
+}
+
+/// Parses a name, with or without Docker's leading slash; an empty one leaves the choice to the engine.
+pub(super) fn parse_name(text: &str) -> ApiResult<Option<ContainerName>> {
+    let name = text.strip_prefix('/').unwrap_or(text);
+    if name.is_empty() {
+        return Ok(None);
+    }
+    ContainerName::parse(name).map(Some).map_err(|_| {
+        let shown: String = text.chars().take(80).collect();
+        ApiError::bad_request(format!(
+            "Invalid container name ({shown}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        ))
+    })
+}
+
+/// Parses a platform; an empty text means any.
+pub(super) fn parse_platform(text: &str) -> ApiResult<Option<Platform>> {
+    match text {
+        "" => Ok(None),
+        text => Platform::parse(text).map(Some).map_err(|_| {
+            ApiError::bad_request(format!(
+                "{text:?}: unknown operating system or architecture: invalid argument"
+            ))
+        }),
+    }
+}
+
+/// An image that is here for another platform is as good as none: the client may pull the right one.
+fn check_platform(engine: &Engine, spec: &ContainerSpec) -> ApiResult<()> {
+    let Some(wanted) = &spec.platform else { return Ok(()) };
+    let image = engine.images.get(&spec.image)?;
+    if wanted.rank(&image.platform).is_some() {
+        return Ok(());
+    }
+    Err(ApiError::not_found(format!(
+        "image with reference {} was found but its platform ({}) does not match the specified platform ({wanted})",
+        spec.image, image.platform
+    )))
+}

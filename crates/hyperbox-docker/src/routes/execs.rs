@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+//! Execs: additional processes of a running container.
+
+use http::StatusCode;
+use hyperbox_core::exec::ExecSpec;
+use hyperbox_types::run::Streams;
+
+use super::attach::size;
+use super::create::terminal_size;
+use crate::answer::{Answer, json, json_with, status};
+use crate::call::Call;
+use crate::detach_keys::DetachKeys;
+use crate::error::{ApiError, ApiResult};
+use crate::hijack::{self, Input};
+use crate::router::{Route, route};
+use crate::wire::exec::{ExecCreateBody, ExecInspect, ExecStartBody, IdResponse, ProcessConfig};
+
+pub(super) const ROUTES: &[Route] = &[
+    route!(Post "/containers/{id}/exec" => create),
+    route!(Post "/exec/{id}/start" => start),
+    route!(Post "/exec/{id}/resize" => resize),
+    route!(Get "/exec/{id}/json" => inspect),
+];
+
+async fn create(mut call: Call) -> ApiResult<Answer> {
+    let body: ExecCreateBody = call.json().await?;
+    DetachKeys::parse(&body.detach_keys)?;
+    let spec = ExecSpec {
+        command: body.cmd,
+        env: body.env,
+        working_dir: body.working_dir,
+        user: body.user,
+        terminal: body.tty,
+        size: terminal_size(&body.console_size),
+        privileged: body.privileged,
+        streams: Streams {
+            stdin: body.attach_stdin,
+            stdout: body.attach_stdout,
+            stderr: body.attach_stderr,
+        },
+        detach_keys: body.detach_keys,
+    };
+    let id = call.engine().execs.create(call.parameter("id"), spec)?;
+    Ok(json_with(StatusCode::CREATED, &IdResponse { id: id.to_string() }))
+}
+
+async fn start(mut call: Call) -> ApiResult<Answer> {
+    let body: ExecStartBody = call.json_or_default().await?;
+    let view = call.engine().execs.get(call.parameter("id"))?;
+    let started = call
+        .engine()
+        .execs
+        .start(call.parameter("id"), body.detach, terminal_size(&body.console_size))
+        .await;
+    let attached = match started {
+        Ok(attached) => attached,
+        Err(error) => {
+            let unexecutable = error.command_fault().is_some();
+            let error = ApiError::from(error);
+            let message = exec_text(error.message());
+            if body.detach || !unexecutable {
+                return Err(if unexecutable {
+                    ApiError::bad_request(message)
+                } else {
+                    error
+                });
+            }
+            // An attached client is told on the stream and finds the exit code by inspecting the exec.
+            let terminal = view.spec.terminal;
+            let media_type = hijack::media_type(&call, terminal);
+            return hijack::hijack(call, media_type, move |client| async move {
+                // A client that is gone needs no explanation.
+                drop(hijack::refuse(client, terminal, &message).await);
+            })
+            .await;
+        }
+    };
+    let Some(attached) = attached else {
+        return Ok(status(StatusCode::OK));
+    };
+    let streams = view.spec.streams;
+    let detach_keys = DetachKeys::parse(&view.spec.detach_keys)?;
+    let input = Input {
+        attached: streams.stdin,
+        closes: true,
+        detach_keys: (attached.terminal && streams.stdin).then_some(detach_keys),
+    };
+    let media_type = hijack::media_type(&call, attached.terminal);
+    hijack::hijack(call, media_type, move |client| async move {
+        let ending = hijack::pump(client, attached.io, input).await;
+        tracing::debug!(exec = %view.id, ?ending, "exec's client left");
+    })
+    .await
+}
+
+/// Docker's words for a command that cannot be executed in a running container.
+fn exec_text(message: &str) -> String {
+    const TASK: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
+    let cause = message.strip_prefix(TASK).unwrap_or(message);
+    if cause.starts_with("OCI runtime exec failed") {
+        return cause.to_owned();
+    }
+    format!("OCI runtime exec failed: exec failed: unable to start container process: {cause}")
+}
+
+async fn resize(call: Call) -> ApiResult<Answer> {
+    let size = size(&call)?;
+    call.engine().execs.resize(call.parameter("id"), size).await?;
+    Ok(status(StatusCode::OK))
+}
+
+async fn inspect(call: Call) -> ApiResult<Answer> {
+    let view = call.engine().execs.get(call.parameter("id"))?;
+    let mut command = view.spec.command.into_iter();
+    Ok(json(&ExecInspect {
+        id: view.id.to_string(),
+        running: view.running,
+        exit_code: view.exit_code,
+        process_config: ProcessConfig {
+            tty: view.spec.terminal,
+            entrypoint: command.next().unwrap_or_default(),
+            arguments: command.collect(),
+            privileged: view.spec.privileged,
+            user: view.spec.user,
+        },
+        open_stdin: view.spec.streams.stdin,
+        open_stderr: view.spec.streams.stderr,
+        open_stdout: view.spec.streams.stdout,
+        can_remove: false,
+        container_id: view.container.to_string(),
+        detach_keys: view.spec.detach_keys,
+        pid: view.pid,
+    }))
+}

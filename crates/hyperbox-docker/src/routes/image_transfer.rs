@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+//! Images that come and go: pull, push, load, save.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use http_body_util::BodyExt;
+use hyperbox_core::image::{ProgressStream, TransferProgress};
+use hyperbox_types::ImageReference;
+use tokio_util::io::StreamReader;
+
+use super::create::parse_platform;
+use crate::answer::{self, Answer, json_stream};
+use crate::call::Call;
+use crate::error::{ApiError, ApiResult};
+use crate::progress::lines;
+use crate::registry_auth::from_header;
+use crate::router::{Route, route};
+
+pub(super) const ROUTES: &[Route] = &[
+    route!(Post "/images/create" => pull),
+    route!(Post "/images/load" => load),
+    route!(Post "/images/{name:*}/push" => push),
+    route!(Get "/images/get" => save_many),
+    route!(Get "/images/{name:*}/get" => save_one),
+];
+
+/// The header with the credentials for the registry.
+const AUTH: &str = "x-registry-auth";
+
+/// Parses a reference, with Docker's text for what is none.
+///
+/// # Errors
+/// 400 `invalid reference format`.
+pub(super) fn parse_reference(text: &str) -> ApiResult<ImageReference> {
+    ImageReference::parse_untagged(text).map_err(|error| {
+        let message = if error.reason == "repository name must be lowercase" {
+            let name = text.split(['@', ':']).next().unwrap_or(text);
+            let library = if name.contains('/') { "" } else { "library/" };
+            format!("invalid reference format: repository name ({library}{name}) must be lowercase")
+        } else {
+            "invalid reference format".to_owned()
+        };
+        ApiError::bad_request(message)
+    })
+}
+
+/// Joins a name with a tag or digest that is given apart; without either, the tag is `latest`.
+///
+/// # Errors
+/// 400 when the result is no reference.
+pub(super) fn join_reference(name: &str, tag: &str) -> ApiResult<ImageReference> {
+    let bare = parse_reference(name)?;
+    let text = match tag {
+        "" => bare.to_string(),
+        digest if digest.contains(':') => format!("{}@{digest}", bare.repository()),
+        tag => format!("{}:{tag}", bare.repository()),
+    };
+    ImageReference::parse(&text).map_err(|_| ApiError::bad_request("invalid reference format"))
+}
+
+async fn pull(call: Call) -> ApiResult<Answer> {
+    let query = &call.query;
+    if !query.text("fromSrc").is_empty() {
+        return Err(
+            ApiError::not_implemented("importing images is not supported by this version of HyperBox")
+                .with_hint("load an archive made by `docker save`"),
+        );
+    }
+    let reference = join_reference(query.text("fromImage"), query.text("tag"))?;
+    let platform = parse_platform(query.text("platform"))?;
+    let credentials = from_header(call.header(AUTH));
+    let progress = call.engine().images.pull(reference, platform, credentials).await?;
+    Ok(json_stream(lines(progress, false)))
+}
+
+/// Failures go into the stream, also those before the first byte, as Docker has it.
+async fn push(call: Call) -> ApiResult<Answer> {
+    let name = call.parameter("name");
+    let tag = call.query.text("tag");
+    let named = parse_reference(name)?;
+    let references = if tag.is_empty() && named.tag().is_none() {
+        local_tags(&call, &named)
+    } else {
+        vec![join_reference(name, tag)?]
+    };
+    let credentials = from_header(call.header(AUTH));
+    let images = call.engine().images.clone();
+    let progress = stream::iter(references).then(move |reference| {
+        let (images, credentials) = (images.clone(), credentials.clone());
+        async move { images.push(reference, credentials).await }
+    });
+    let progress = progress.flat_map(|pushed| -> ProgressStream {
+        pushed.unwrap_or_else(|error| Box::pin(stream::once(std::future::ready(TransferProgress::Failed(error)))))
+    });
+    Ok(json_stream(lines(Box::pin(progress), false)))
+}
+
+/// Without a tag, all tags of the repository are meant.
+fn local_tags(call: &Call, named: &ImageReference) -> Vec<ImageReference> {
+    let images = call.engine().images.list();
+    let all = images.iter().flat_map(|image| image.references.iter());
+    let tags: Vec<_> = all
+        .filter(|reference| reference.repository() == named.repository())
+        .cloned()
+        .collect();
+    // The engine says of a name without any tag that there is no such image.
+    if tags.is_empty() { vec![named.clone()] } else { tags }
+}
+
+async fn load(call: Call) -> ApiResult<Answer> {
+    let quiet = call.query.flag("quiet");
+    let images = call.engine().images.clone();
+    let bytes = call.body.into_data_stream().map_err(std::io::Error::other);
+    let archive = Box::new(StreamReader::new(bytes));
+    let progress: ProgressStream = match images.load(archive, quiet).await {
+        Ok(progress) => progress,
+        Err(error) => Box::pin(stream::once(std::future::ready(TransferProgress::Failed(error)))),
+    };
+    Ok(json_stream(lines(progress, quiet)))
+}
+
+async fn save_one(call: Call) -> ApiResult<Answer> {
+    let names = [call.parameter("name").to_owned()];
+    save(&call, &names).await
+}
+
+async fn save_many(call: Call) -> ApiResult<Answer> {
+    let names: Vec<String> = call
+        .query
+        .all("names")
+        .iter()
+        .flat_map(|names| names.split(','))
+        .map(str::to_owned)
+        .collect();
+    if names.is_empty() {
+        return Err(ApiError::bad_request("no image names were given"));
+    }
+    save(&call, &names).await
+}
+
+async fn save(call: &Call, names: &[String]) -> ApiResult<Answer> {
+    let archive = call.engine().images.save(names).await?;
+    Ok(answer::stream("application/x-tar", archive))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_tags() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for (name, tag, expected) in [
+            ("busybox", "", "docker.io/library/busybox:latest".to_owned()),
+            ("busybox", "1", "docker.io/library/busybox:1".to_owned()),
+            ("busybox:1", "", "docker.io/library/busybox:1".to_owned()),
+            ("localhost:5000/a/b", "t", "localhost:5000/a/b:t".to_owned()),
+            ("busybox", &digest, format!("docker.io/library/busybox@{digest}")),
+        ] {
+            assert_eq!(join_reference(name, tag).expect(name).to_string(), expected);
+        }
+        assert_eq!(
+            join_reference("HB", "").expect_err("upper case").message(),
+            "invalid reference format: repository name (library/HB) must be lowercase"
+        );
+        assert_eq!(
+            join_reference("a::", "").expect_err("malformed").message(),
+            "invalid reference format"
+        );
+        assert_eq!(
+            join_reference("", "").expect_err("empty").message(),
+            "invalid reference format"
+        );
+    }
+}

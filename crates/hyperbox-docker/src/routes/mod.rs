@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+//! All routes, one file per resource. More specific patterns come first where two could match.
+
+mod attach;
+mod container_filter;
+mod containers;
+mod create;
+mod events;
+mod execs;
+mod image_transfer;
+mod images;
+mod lifecycle;
+mod logs;
+mod networks;
+mod run;
+mod stats;
+mod swarm;
+mod system;
+mod top;
+mod unsupported;
+mod volumes;
+
+use crate::router::Route;
+
+/// Returns all routes in the order in which they are tried.
+pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
+    let tables: [&'static [Route]; 17] = [
+        system::ROUTES,
+        events::ROUTES,
+        run::ROUTES,
+        create::ROUTES,
+        containers::ROUTES,
+        lifecycle::ROUTES,
+        attach::ROUTES,
+        logs::ROUTES,
+        stats::ROUTES,
+        top::ROUTES,
+        execs::ROUTES,
+        image_transfer::ROUTES,
+        images::ROUTES,
+        volumes::ROUTES,
+        networks::ROUTES,
+        swarm::ROUTES,
+        unsupported::ROUTES,
+    ];
+    tables.into_iter().flatten()
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT
+//! The engine itself: ping, version, information, disk usage, login.
+
+use std::collections::BTreeMap;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA};
+use http::{Response, StatusCode};
+use hyperbox_core::container::Phase;
+use hyperbox_core::time::Timestamp;
+use hyperbox_types::{Architecture, ErrorKind};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, json as json_answer, whole};
+use crate::call::Call;
+use crate::error::{ApiError, ApiResult};
+use crate::registry_auth::AuthConfig;
+use crate::router::{Route, route};
+use crate::translate::network::KnownNetworks;
+use crate::translate::{image, summary, volume};
+use crate::version::ApiVersion;
+use crate::wire::system::{Component, DiskUsage, LoginResponse, Platform, Version};
+use crate::wire::volume::UsageData;
+
+pub(super) const ROUTES: &[Route] = &[
+    route!(Get "/_ping" => ping),
+    route!(Get "/version" => version),
+    route!(Get "/info" => info),
+    route!(Get "/system/df" => disk_usage),
+    route!(Post "/auth" => login),
+];
+
+async fn ping(_: Call) -> ApiResult<Answer> {
+    let mut response = Response::new(whole("OK"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-store, must-revalidate"),
+    );
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    // BuildKit would be version 2; with 1 the docker command line sends a plain POST /build and shows the engine's own refusal.
+    headers.insert("builder-version", HeaderValue::from_static("1"));
+    headers.insert("swarm", HeaderValue::from_static("inactive"));
+    Ok(response)
+}
+
+/// Go's spelling of the kernel's name of an architecture.
+fn go_architecture(kernel: &str) -> &'static str {
+    match Architecture::new(kernel).as_str() {
+        "amd64" => "amd64",
+        "arm64" => "arm64",
+        "arm" => "arm",
+        "386" => "386",
+        "riscv64" => "riscv64",
+        "ppc64le" => "ppc64le",
+        "s390x" => "s390x",
+        _ => "unknown",
+    }
+}
+
+async fn version(call: Call) -> ApiResult<Answer> {
+    let facts = call.engine().system.facts();
+    let arch = go_architecture(&facts.architecture);
+    let engine = Component {
+        name: "Engine".to_owned(),
+        version: facts.version.clone(),
+        details: BTreeMap::from([
+            ("ApiVersion", ApiVersion::MAXIMUM.to_string()),
+            ("Arch", arch.to_owned()),
+            ("BuildTime", facts.build_time.clone()),
+            ("Experimental", "false".to_owned()),
+            ("GitCommit", facts.git_commit.clone()),
+            ("GoVersion", String::new()),
+            ("KernelVersion", facts.kernel.clone()),
+            ("MinAPIVersion", ApiVersion::MINIMUM.to_string()),
+            ("Os", "linux".to_owned()),
+        ]),
+    };
+    let runtimes = facts.runtimes.iter().map(|runtime| Component {
+        name: runtime.name.clone(),
+        version: runtime.version.clone().unwrap_or_default(),
+        details: BTreeMap::from([("GitCommit", String::new())]),
+    });
+    Ok(json_answer(&Version {
+        platform: Platform { name: "HyperBox" },
+        components: std::iter::once(engine).chain(runtimes).collect(),
+        version: facts.version.clone(),
+        api_version: ApiVersion::MAXIMUM.to_string(),
+        minimum_api_version: ApiVersion::MINIMUM.to_string(),
+        git_commit: facts.git_commit.clone(),
+        go_version: "",
+        os: "linux",
+        arch,
+        kernel_version: facts.kernel.clone(),
+        build_time: facts.build_time.clone(),
+    }))
+}
+
+async fn info(call: Call) -> ApiResult<Answer> {
+    let engine = call.engine();
+    let facts = engine.system.facts();
+    let containers = engine.containers.list();
+    let count = |wanted: &[Phase]| {
+        containers
+            .iter()
+            .filter(|record| wanted.contains(&record.state.phase))
+            .count()
+    };
+    let (running, paused) = (count(&[Phase::Running, Phase::Restarting]), count(&[Phase::Paused]));
+    let runtimes: serde_json::Map<String, Value> = facts
+        .runtimes
+        .iter()
+        .map(|runtime| {
+            let program = runtime
+                .program
+                .as_ref()
+                .map_or_else(|| runtime.name.clone(), |path| path.display().to_string());
+            (runtime.name.clone(), json!({ "path": program }))
+        })
+        .collect();
+    let mut info = json!({
+        "ID": facts.id,
+        "Containers": containers.len(),
+        "ContainersRunning": running,
+        "ContainersPaused": paused,
+        "ContainersStopped": containers.len() - running - paused,
+        "Images": engine.images.list().len(),
+        "Driver": facts.storage_driver,
+        "DriverStatus": [],
+        "Plugins": {
+            "Volume": ["local"],
+            "Network": ["bridge", "host", "null"],
+            "Authorization": null,
+            "Log": ["json-file", "local"],
+        },
+        "SystemTime": Timestamp::now().to_string(),
+        "Runtimes": runtimes,
+    });
+    let rest = [host_facts(&call), registry_facts(&call), constants()];
+    if let Value::Object(fields) = &mut info {
+        fields.extend(rest.into_iter().flat_map(|value| match value {
+            Value::Object(fields) => fields,
+            _ => serde_json::Map::new(),
+        }));
+    }
+    Ok(json_answer(&info))
+}
+
+fn host_facts(call: &Call) -> Value {
+    let facts = call.engine().system.facts();
+    json!({
+        "Debug": facts.debug,
+        "CgroupDriver": facts.cgroup_driver,
+        "CgroupVersion": facts.cgroup_version.to_string(),
+        "KernelVersion": facts.kernel,
+        "OperatingSystem": facts.operating_system,
+        "OSVersion": facts.os_version,
+        "Architecture": facts.architecture,
+        "NCPU": facts.cpus,
+        "MemTotal": facts.memory.0,
+        "DockerRootDir": facts.root_dir.display().to_string(),
+        "Name": facts.name,
+        "ServerVersion": facts.version,
+        "DefaultRuntime": facts.default_runtime,
+        "SecurityOptions": facts.security_options,
+        "Warnings": if facts.warnings.is_empty() { Value::Null } else { json!(facts.warnings) },
+    })
+}
+
+fn registry_facts(call: &Call) -> Value {
+    let facts = call.engine().system.facts();
+    let mut indexes = serde_json::Map::new();
+    for host in &facts.insecure_registries {
+        indexes.insert(
+            host.clone(),
+            json!({ "Mirrors": [], "Name": host, "Official": false, "Secure": false }),
+        );
+    }
+    let hub = json!({ "Mirrors": facts.mirrors, "Name": "docker.io", "Official": true, "Secure": true });
+    indexes.insert("docker.io".to_owned(), hub);
+    json!({
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": {
+            "IndexConfigs": indexes,
+            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
+            "Mirrors": if facts.mirrors.is_empty() { Value::Null } else { json!(facts.mirrors) },
+        },
+    })
+}
+
+/// What is the same on every machine, because the engine brings it along or does without.
+fn constants() -> Value {
+    json!({
+        "MemoryLimit": true, "SwapLimit": true, "CpuCfsPeriod": true, "CpuCfsQuota": true, "CPUShares": true,
+        "CPUSet": true, "PidsLimit": true, "OomKillDisable": false, "IPv4Forwarding": true,
+        "NFd": -1, "NGoroutines": -1, "NEventsListener": 0,
+        "LoggingDriver": "json-file",
+        "OSType": "linux",
+        "GenericResources": null,
+        "HttpProxy": "", "HttpsProxy": "", "NoProxy": "",
+        "Labels": [],
+        "ExperimentalBuild": false,
+        "Swarm": {
+            "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "",
+            "RemoteManagers": null,
+        },
+        "LiveRestoreEnabled": true,
+        "Isolation": "",
+        "InitBinary": "hyperbox-shim",
+        "ContainerdCommit": { "ID": "" }, "RuncCommit": { "ID": "" }, "InitCommit": { "ID": "" },
+        "FirewallBackend": { "Driver": "nftables" },
+        "CDISpecDirs": [],
+    })
+}
+
+async fn disk_usage(call: Call) -> ApiResult<Answer> {
+    let kinds = call.query.all("type");
+    if let Some(unknown) = kinds
+        .iter()
+        .find(|kind| !matches!(kind.as_str(), "container" | "image" | "volume" | "build-cache"))
+    {
+        return Err(ApiError::bad_request(format!("unknown object type: {unknown}")));
+    }
+    let wants = |kind: &str| kinds.is_empty() || kinds.iter().any(|wanted| wanted == kind);
+    let mut usage = DiskUsage {
+        layers_size: None,
+        images: None,
+        containers: None,
+        volumes: None,
+        build_cache: None,
+    };
+    let engine = call.engine();
+    let containers = engine.containers.list();
+    if wants("image") {
+        usage.layers_size = Some(engine.images.disk_usage().await?.0);
+        let images = engine.images.list();
+        let summaries = images.iter().map(|record| {
+            let users = containers
+                .iter()
+                .filter(|container| container.image_id == record.id)
+                .count();
+            image::summary(record, i64::try_from(users).unwrap_or(i64::MAX), call.version)
+        });
+        usage.images = Some(summaries.collect());
+    }
+    if wants("container") {
+        let networks = KnownNetworks(engine.networks.list());
+        let mut list = Vec::new();
+        for record in &containers {
+            let size = engine.containers.usage(record.id.as_str()).await.ok();
+            list.push(summary::summary(record, &networks, size, Timestamp::now()));
+        }
+        usage.containers = Some(list);
+    }
+    if wants("volume") {
+        usage.volumes = Some(volumes_with_usage(&call).await?);
+    }
+    if wants("build-cache") {
+        usage.build_cache = Some(Vec::new());
+    }
+    Ok(json_answer(&usage))
+}
+
+async fn volumes_with_usage(call: &Call) -> ApiResult<Vec<crate::wire::volume::Volume>> {
+    let volumes = &call.engine().volumes;
+    let mut list = Vec::new();
+    for record in volumes.list() {
+        let size = volumes.usage(record.name.as_str()).await?.0;
+        let ref_count = volumes.users(&record.name).len();
+        list.push(volume::volume(&record, Some(UsageData { ref_count, size })));
+    }
+    Ok(list)
+}
+
+async fn login(mut call: Call) -> ApiResult<Answer> {
+    let auth: AuthConfig = call.json_or_default().await?;
+    let server = auth.serveraddress.clone();
+    let host = server.trim_start_matches("https://").trim_start_matches("http://");
+    let host = host.split('/').next().unwrap_or_default();
+    let host = if matches!(host, "" | "index.docker.io") {
+        "docker.io"
+    } else {
+        host
+    };
+    let credentials = auth.credentials().unwrap_or_default();
+    let token = call.engine().images.login(host, &credentials).await.map_err(|error| {
+        let denied = error.kind() == ErrorKind::PermissionDenied;
+        let error = ApiError::from(error);
+        if denied {
+            error.with_status(StatusCode::UNAUTHORIZED)
+        } else {
+            error
+        }
+    })?;
+    Ok(json_answer(&LoginResponse {
+        identity_token: token.unwrap_or_default(),
+        status: "Login Succeeded",
+    }))
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//! Routes of Docker's that this version does not serve: a clear refusal instead of `page not found`.
+
+use crate::answer::Answer;
+use crate::call::Call;
+use crate::error::{ApiError, ApiResult};
+use crate::router::{Route, route};
+
+pub(super) const ROUTES: &[Route] = &[
+    route!(Post "/build" => build),
+    route!(Post "/build/prune" => build),
+    route!(Post "/build/cancel" => build),
+    route!(Post "/grpc" => build),
+    route!(Post "/session" => build),
+    route!(Post "/commit" => commit),
+    route!(Get "/containers/{id}/archive" => copy),
+    route!(Put "/containers/{id}/archive" => copy),
+    route!(Get "/containers/{id}/export" => export),
+    route!(Get "/containers/{id}/attach/ws" => web_socket),
+    route!(Get "/containers/{id}/checkpoints" => checkpoints),
+    route!(Post "/containers/{id}/checkpoints" => checkpoints),
+    route!(Delete "/containers/{id}/checkpoints/{name}" => checkpoints),
+    route!(Get "/distribution/{name:*}/json" => distribution),
+];
+
+fn refusal(what: &str) -> ApiResult<Answer> {
+    Err(ApiError::not_implemented(format!(
+        "{what} not supported by this version of HyperBox"
+    )))
+}
+
+async fn build(_: Call) -> ApiResult<Answer> {
+    refusal("building images is")
+}
+
+async fn commit(_: Call) -> ApiResult<Answer> {
+    refusal("committing containers is")
+}
+
+async fn copy(_: Call) -> ApiResult<Answer> {
+    refusal("copying files from and to containers is")
+}
+
+async fn export(_: Call) -> ApiResult<Answer> {
+    refusal("exporting containers is")
+}
+
+async fn web_socket(_: Call) -> ApiResult<Answer> {
+    refusal("attaching by WebSocket is")
+}
+
+async fn checkpoints(_: Call) -> ApiResult<Answer> {
+    refusal("checkpoints are")
+}
+
+async fn distribution(_: Call) -> ApiResult<Answer> {
+    refusal("inspecting images in a registry is")
+}

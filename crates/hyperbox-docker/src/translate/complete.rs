@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+//! Completes a `HostConfig` with the defaults that Docker's daemon fills in, so that inspect shows what is in force.
+
+use hyperbox_core::container::{ContainerSpec, NetworkMode};
+
+use crate::wire::host_config::HostConfig;
+
+/// Docker's default size of `/dev/shm`.
+const SHM_SIZE: i64 = 64 * 1024 * 1024;
+
+const MASKED_PATHS: [&str; 12] = [
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
+
+const READ_ONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Fills in what the client left open.
+pub(crate) fn complete(mut host: HostConfig, spec: &ContainerSpec) -> HostConfig {
+    host.log_config.driver.clone_from(&spec.log.driver);
+    if spec.network == NetworkMode::Default {
+        "bridge".clone_into(&mut host.network_mode);
+    }
+    if host.restart_policy.name.is_empty() {
+        "no".clone_into(&mut host.restart_policy.name);
+    }
+    if host.ipc_mode.is_empty() {
+        "private".clone_into(&mut host.ipc_mode);
+    }
+    if host.cgroupns_mode.is_empty() {
+        let mode = if host.privileged { "host" } else { "private" };
+        mode.clone_into(&mut host.cgroupns_mode);
+    }
+    if host.shm_size == 0 {
+        host.shm_size = SHM_SIZE;
+    }
+    if host.console_size.len() != 2 {
+        host.console_size = vec![0, 0];
+    }
+    let resources = &mut host.resources;
+    resources.memory_swappiness = resources.memory_swappiness.filter(|swappiness| *swappiness != -1);
+    resources.pids_limit = resources.pids_limit.filter(|limit| *limit != 0);
+    resources.oom_kill_disable.get_or_insert(false);
+    if resources.memory > 0 && resources.memory_swap == 0 {
+        // Docker allows as much swap as memory.
+        resources.memory_swap = resources.memory.saturating_mul(2);
+    }
+    let unmasked = host.privileged || spec.security.system_paths_unconfined;
+    let paths = |paths: &[&str]| Some(paths.iter().copied().filter(|_| !unmasked).map(str::to_owned).collect());
+    if unmasked && host.privileged {
+        host.masked_paths = None;
+        host.readonly_paths = None;
+    } else {
+        host.masked_paths = host.masked_paths.or_else(|| paths(&MASKED_PATHS));
+        host.readonly_paths = host.readonly_paths.or_else(|| paths(&READ_ONLY_PATHS));
+    }
+    host
+}

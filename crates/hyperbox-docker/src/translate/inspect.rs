@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+//! A container's record → its inspection.
+
+use std::path::{Path, PathBuf};
+
+use hyperbox_core::container::{ContainerRecord, Phase, ResolvedMount};
+use hyperbox_types::ByteSize;
+
+use super::document::DoorDocument;
+use super::network::{KnownNetworks, endpoints};
+use super::{health, since};
+use crate::wire::config::ContainerConfig;
+use crate::wire::container::{GraphDriver, Health, Inspect, MountPoint, NetworkSettings, State};
+use crate::wire::{Empty, Set};
+
+/// What the inspection needs beside the record.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    /// Ids of running execs.
+    pub exec_ids: Vec<String>,
+    /// The networks of the engine.
+    pub networks: KnownNetworks,
+    /// Directory of the container's files.
+    pub directory: PathBuf,
+    /// Its log.
+    pub log_path: Option<PathBuf>,
+    /// Name of the snapshotter.
+    pub storage_driver: String,
+    /// What it occupies (alone, in all), when asked for.
+    pub size: Option<(ByteSize, ByteSize)>,
+}
+
+/// Makes the inspection.
+pub(crate) fn inspect(record: &ContainerRecord, around: Surroundings) -> Inspect {
+    let document = DoorDocument::from_record(record);
+    let mut command = record.command_line().into_iter();
+    let started = record.state.started_at.is_some();
+    // Docker makes these files at the first start.
+    let file = |name: &str| {
+        if started {
+            text(&around.directory.join(name))
+        } else {
+            String::new()
+        }
+    };
+    Inspect {
+        id: record.id.to_string(),
+        created: record.created_at.to_string(),
+        path: command.next().unwrap_or_default(),
+        args: command.collect(),
+        state: state(record),
+        image: record.image_id.to_string(),
+        resolv_conf_path: file("resolv.conf"),
+        hostname_path: file("hostname"),
+        hosts_path: file("hosts"),
+        log_path: around
+            .log_path
+            .as_deref()
+            .filter(|_| started)
+            .map(text)
+            .unwrap_or_default(),
+        name: format!("/{}", record.name),
+        restart_count: record.state.restart_count,
+        driver: around.storage_driver.clone(),
+        platform: "linux",
+        mount_label: "",
+        process_label: "",
+        app_armor_profile: record.spec.security.apparmor.clone().unwrap_or_default(),
+        exec_ids: (!around.exec_ids.is_empty()).then_some(around.exec_ids),
+        host_config: host_config(record, &document),
+        graph_driver: GraphDriver {
+            data: None,
+            name: around.storage_driver,
+        },
+        size_rw: around.size.map(|(own, _)| own.0),
+        size_root_fs: around.size.map(|(_, all)| all.0),
+        mounts: mount_points(record),
+        config: config(record, &document),
+        network_settings: network_settings(record, &document, &around.networks),
+    }
+}
+
+fn host_config(record: &ContainerRecord, document: &DoorDocument) -> serde_json::Value {
+    let mut host = document.host_config.clone();
+    if host.network_mode.is_empty() {
+        // Another door made this container.
+        host = super::complete::complete(host, &record.spec);
+    }
+    serde_json::to_value(host).unwrap_or_default()
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn state(record: &ContainerRecord) -> State {
+    let state = &record.state;
+    State {
+        status: state.phase.as_str(),
+        running: state.phase.is_alive() || state.phase == Phase::Restarting,
+        paused: state.phase == Phase::Paused,
+        restarting: state.phase == Phase::Restarting,
+        oom_killed: state.out_of_memory,
+        dead: state.phase == Phase::Dead,
+        pid: state.pid,
+        exit_code: state.exit_code,
+        error: state.error.clone(),
+        started_at: since::moment(state.started_at),
+        finished_at: since::moment(state.finished_at),
+        health: state.health.as_ref().map(Health::from),
+    }
+}
+
+fn config(record: &ContainerRecord, document: &DoorDocument) -> ContainerConfig {
+    let spec = &record.spec;
+    let set = |names: Vec<String>| names.into_iter().map(|name| (name, Empty {})).collect::<Set>();
+    let volumes = set(spec.anonymous_volumes.iter().map(|path| text(path)).collect());
+    let list = |words: &Option<Vec<String>>| words.clone().filter(|words| !words.is_empty());
+    ContainerConfig {
+        hostname: if spec.hostname.is_empty() {
+            record.id.short().to_owned()
+        } else {
+            spec.hostname.clone()
+        },
+        domainname: spec.domainname.clone(),
+        user: spec.user.clone(),
+        attach_stdin: document.attach_stdin,
+        attach_stdout: document.attach_stdout,
+        attach_stderr: document.attach_stderr,
+        exposed_ports: set(spec.exposed_ports.clone()),
+        tty: spec.terminal,
+        open_stdin: spec.open_stdin,
+        stdin_once: spec.stdin_once,
+        env: spec.env.clone(),
+        cmd: list(&spec.command),
+        healthcheck: spec.health.as_ref().map(health::to_wire),
+        image: spec.image.clone(),
+        volumes: (!volumes.is_empty()).then_some(volumes),
+        working_dir: spec.working_dir.clone(),
+        entrypoint: list(&spec.entrypoint),
+        on_build: None,
+        labels: spec.labels.clone(),
+        stop_signal: spec.stop_signal.map(|signal| signal.to_string()),
+        stop_timeout: spec
+            .stop_timeout
+            .map(|timeout| i64::try_from(timeout.as_secs()).unwrap_or(-1)),
+        shell: document.shell.clone(),
+    }
+}
+
+/// Shows the mounts, but for those in memory, which Docker keeps to the host configuration unless they came in the long form.
+pub(crate) fn mount_points(record: &ContainerRecord) -> Vec<MountPoint> {
+    record.mounts.iter().filter_map(mount_point).collect()
+}
+
+fn mount_point(mount: &ResolvedMount) -> Option<MountPoint> {
+    Some(match mount {
+        ResolvedMount::Bind {
+            source,
+            target,
+            read_only,
+            propagation,
+            ..
+        } => MountPoint {
+            kind: "bind",
+            name: String::new(),
+            source: text(source),
+            destination: text(target),
+            driver: String::new(),
+            mode: if *read_only { "ro".to_owned() } else { String::new() },
+            read_write: !read_only,
+            propagation: propagation.as_str(),
+        },
+        ResolvedMount::Volume {
+            name,
+            source,
+            target,
+            read_only,
+            ..
+        } => MountPoint {
+            kind: "volume",
+            name: name.to_string(),
+            source: text(source),
+            destination: text(target),
+            driver: "local".to_owned(),
+            mode: "z".to_owned(),
+            read_write: !read_only,
+            propagation: "",
+        },
+        ResolvedMount::Tmpfs { .. } => return None,
+    })
+}
+
+fn network_settings(record: &ContainerRecord, document: &DoorDocument, known: &KnownNetworks) -> NetworkSettings {
+    let networks = endpoints(record, document, known);
+    let mut settings = NetworkSettings::default();
+    if record.state.phase.is_alive() {
+        settings.sandbox_id = record.id.to_string();
+        settings.sandbox_key = format!("/proc/{}/ns/net", record.state.pid);
+    }
+    // The old fields tell of the default bridge only.
+    if let Some(bridge) = networks.get("bridge") {
+        settings.endpoint_id.clone_from(&bridge.endpoint_id);
+        settings.gateway.clone_from(&bridge.gateway);
+        settings.ip_address.clone_from(&bridge.ip_address);
+        settings.ip_prefix_len = bridge.ip_prefix_len;
+        settings.mac_address.clone_from(&bridge.mac_address);
+    }
+    settings.networks = networks;
+    settings
+}

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: MIT
+//! Mounts in all the forms that clients write them: `Binds`, `Mounts`, `Tmpfs`, `VolumesFrom`.
+
+use std::collections::BTreeMap;
+
+use hyperbox_core::container::{Bind, ContainerRecord, MountRequest, MountSource, Propagation, ResolvedMount};
+use hyperbox_types::{ByteSize, VolumeName};
+
+use crate::error::{ApiError, ApiResult};
+use crate::wire::Set;
+use crate::wire::host_config::{HostConfig, Mount};
+
+/// Translates all mounts of a request. `volumes` are the anonymous ones: a bind to the same place takes precedence.
+///
+/// # Errors
+/// 400 with Docker's texts.
+pub(crate) fn requests(host: &HostConfig, volumes: &Set) -> ApiResult<Vec<MountRequest>> {
+    if let Some(path) = volumes
+        .keys()
+        .find(|path| !path.starts_with('/') || path.as_str() == "/")
+    {
+        let reason = if path == "/" {
+            "destination can't be '/'"
+        } else {
+            "mount path must be absolute"
+        };
+        return Err(ApiError::bad_request(format!(
+            "invalid volume specification: '{path}': {reason}"
+        )));
+    }
+    let binds = host.binds.iter().flatten().map(|text| bind(text));
+    let mounts = host.mounts.iter().map(mount);
+    let tmpfs = host.tmpfs.iter().map(|(target, options)| tmpfs(target, options));
+    binds.chain(mounts).chain(tmpfs).collect()
+}
+
+/// `source:target[:options]` or `name:target[:options]`, or a lone target.
+fn bind(text: &str) -> ApiResult<MountRequest> {
+    let invalid = |reason: &str| {
+        let colon = if reason.is_empty() { "" } else { ": " };
+        ApiError::bad_request(format!("invalid volume specification: '{text}'{colon}{reason}"))
+    };
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, target, options) = match parts.as_slice() {
+        [target] => ("", *target, ""),
+        [source, target] => (*source, *target, ""),
+        [source, target, options] => (*source, *target, *options),
+        _ => return Err(invalid("")),
+    };
+    let kind = if source.starts_with('/') { "bind" } else { "volume" };
+    if !target.starts_with('/') {
+        return Err(invalid(&format!(
+            "invalid mount config for type {kind:?}: invalid mount path: '{target}' mount path must be absolute"
+        )));
+    }
+    if target.trim_end_matches('/').is_empty() {
+        return Err(invalid(&format!(
+            "invalid mount config for type {kind:?}: invalid specification: destination can't be '/'"
+        )));
+    }
+    let mut read_only = false;
+    let mut no_copy = false;
+    let mut propagation = Propagation::default();
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option {
+            "ro" => read_only = true,
+            // Labels need SELinux; without it Docker ignores them too.
+            "rw" | "z" | "Z" | "cached" | "consistent" | "delegated" => {}
+            "nocopy" if kind == "volume" => no_copy = true,
+            other => {
+                propagation = propagation_of(other)
+                    .filter(|_| kind == "bind")
+                    .ok_or_else(|| ApiError::bad_request(format!("invalid mode: {options}")))?;
+            }
+        }
+    }
+    let source = if kind == "bind" {
+        MountSource::Bind(Bind {
+            path: source.into(),
+            create: true,
+            non_recursive: false,
+            propagation,
+        })
+    } else {
+        let name = if source.is_empty() {
+            None
+        } else {
+            Some(volume_name(source)?)
+        };
+        MountSource::Volume {
+            name,
+            no_copy,
+            labels: BTreeMap::new(),
+        }
+    };
+    Ok(MountRequest {
+        source,
+        target: target.into(),
+        read_only,
+    })
+}
+
+/// Parses the name of a volume, with Docker's text for something that looks like a relative path.
+pub(crate) fn volume_name(text: &str) -> ApiResult<VolumeName> {
+    if text.len() < 2 {
+        return Err(ApiError::bad_request(format!(
+            "create {text}: volume name is too short, names should be at least two alphanumeric characters"
+        )));
+    }
+    VolumeName::parse(text).map_err(|_| {
+        ApiError::bad_request(format!(
+            "create {text}: {text:?} includes invalid characters for a local volume name, only \
+             \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
+        ))
+    })
+}
+
+fn propagation_of(text: &str) -> Option<Propagation> {
+    Some(match text {
+        "" | "rprivate" => Propagation::Rprivate,
+        "private" => Propagation::Private,
+        "rshared" => Propagation::Rshared,
+        "shared" => Propagation::Shared,
+        "rslave" => Propagation::Rslave,
+        "slave" => Propagation::Slave,
+        _ => return None,
+    })
+}
+
+/// The long form.
+fn mount(mount: &Mount) -> ApiResult<MountRequest> {
+    let kind = mount.kind.as_str();
+    let invalid = |reason: String| ApiError::bad_request(format!("invalid mount config for type {kind:?}: {reason}"));
+    if !matches!(kind, "bind" | "volume" | "tmpfs") {
+        return Err(match kind {
+            "image" | "npipe" | "cluster" => ApiError::not_implemented(format!(
+                "mounts of type {kind:?} are not supported by this version of HyperBox"
+            )),
+            _ => invalid("mount type unknown".to_owned()),
+        });
+    }
+    if mount.target.is_empty() {
+        return Err(invalid("field Target must not be empty".to_owned()));
+    }
+    if !mount.target.starts_with('/') {
+        return Err(invalid(format!(
+            "invalid mount path: '{}' mount path must be absolute",
+            mount.target
+        )));
+    }
+    if mount.target.trim_end_matches('/').is_empty() {
+        return Err(invalid("invalid specification: destination can't be '/'".to_owned()));
+    }
+    refuse_foreign_options(mount)?;
+    let source = match kind {
+        "bind" => bind_source(mount).map_err(invalid)?,
+        "volume" => volume_source(mount)?,
+        _ => tmpfs_source(mount).map_err(invalid)?,
+    };
+    Ok(MountRequest {
+        source,
+        target: mount.target.as_str().into(),
+        read_only: mount.read_only,
+    })
+}
+
+fn refuse_foreign_options(mount: &Mount) -> ApiResult<()> {
+    let options = [
+        ("BindOptions", "bind", mount.bind_options.is_some()),
+        ("VolumeOptions", "volume", mount.volume_options.is_some()),
+        ("TmpfsOptions", "tmpfs", mount.tmpfs_options.is_some()),
+    ];
+    match options
+        .iter()
+        .find(|(_, kind, present)| *present && *kind != mount.kind)
+    {
+        Some((name, _, _)) => Err(ApiError::bad_request(format!(
+            "{name} must not be specified on mount type {:?}",
+            mount.kind
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn bind_source(mount: &Mount) -> Result<MountSource, String> {
+    if mount.source.is_empty() {
+        return Err("field Source must not be empty".to_owned());
+    }
+    if !mount.source.starts_with('/') {
+        return Err(format!(
+            "invalid mount path: '{}' mount path must be absolute",
+            mount.source
+        ));
+    }
+    let options = mount.bind_options.clone().unwrap_or_default();
+    let propagation = propagation_of(&options.propagation)
+        .ok_or_else(|| format!("invalid propagation mode: {}", options.propagation))?;
+    Ok(MountSource::Bind(Bind {
+        path: mount.source.as_str().into(),
+        create: options.create_mountpoint,
+        non_recursive: options.non_recursive,
+        propagation,
+    }))
+}
+
+fn volume_source(mount: &Mount) -> ApiResult<MountSource> {
+    let options = mount.volume_options.clone().unwrap_or_default();
+    if !options.subpath.is_empty() {
+        return Err(ApiError::not_implemented(
+            "subpaths of volumes are not supported by this version of HyperBox",
+        ));
+    }
+    let driver = options.driver_config.unwrap_or_default();
+    if !matches!(driver.name.as_str(), "" | "local") {
+        let name = driver.name;
+        return Err(ApiError::not_found(format!(
+            "error looking up volume plugin {name}: plugin {name:?} not found"
+        )));
+    }
+    let name = if mount.source.is_empty() {
+        None
+    } else {
+        Some(volume_name(&mount.source)?)
+    };
+    Ok(MountSource::Volume {
+        name,
+        no_copy: options.no_copy,
+        labels: options.labels,
+    })
+}
+
+fn tmpfs_source(mount: &Mount) -> Result<MountSource, String> {
+    if !mount.source.is_empty() {
+        return Err("field Source must not be specified".to_owned());
+    }
+    let options = mount.tmpfs_options.clone().unwrap_or_default();
+    let size = u64::try_from(options.size_bytes).map_err(|_| "size must not be negative".to_owned())?;
+    let mode = u32::try_from(options.mode).ok().filter(|mode| *mode <= 0o7777);
+    let mode = mode.ok_or_else(|| format!("invalid mode {:o}", options.mode))?;
+    Ok(MountSource::Tmpfs {
+        size: Some(ByteSize(size)).filter(|size| size.0 != 0),
+        mode: Some(mode).filter(|mode| *mode != 0),
+        options: options.options.into_iter().map(|option| option.join("=")).collect(),
+    })
+}
+
+/// `--tmpfs target:options`: Docker's defaults are `noexec,nosuid,nodev`.
+fn tmpfs(target: &str, options: &str) -> ApiResult<MountRequest> {
+    if !target.starts_with('/') {
+        return Err(ApiError::bad_request(format!(
+            "invalid mount path: '{target}' mount path must be absolute"
+        )));
+    }
+    let mut read_only = false;
+    let mut list = Vec::new();
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option {
+            "ro" => read_only = true,
+            "rw" => {}
+            other => list.push(other.to_owned()),
+        }
+    }
+    for (default, opposite) in [("noexec", "exec"), ("nosuid", "suid"), ("nodev", "dev")] {
+        if !list.iter().any(|option| option == default || option == opposite) {
+            list.push(default.to_owned());
+        }
+    }
+    let source = MountSource::Tmpfs {
+        size: None,
+        mode: None,
+        options: list,
+    };
+    Ok(MountRequest {
+        source,
+        target: target.into(),
+        read_only,
+    })
+}
+
+/// A container whose volumes are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VolumesFrom {
+    /// Its name or id.
+    pub container: String,
+    /// Whether the volumes are mounted read-only whatever they were.
+    pub read_only: bool,
+}
+
+/// Parses `container[:ro|:rw]`.
+///
+/// # Errors
+/// 400 for another mode.
+pub(crate) fn volumes_from(host: &HostConfig) -> ApiResult<Vec<VolumesFrom>> {
+    let parse = |text: &String| {
+        let (container, mode) = text.split_once(':').unwrap_or((text, ""));
+        let read_only = match mode {
+            "ro" => true,
+            "" | "rw" | "z" | "Z" => false,
+            _ => return Err(ApiError::bad_request(format!("invalid mode for volumes-from: {mode}"))),
+        };
+        if container.is_empty() {
+            return Err(ApiError::bad_request(
+                "volumes-from specification cannot be an empty string",
+            ));
+        }
+        Ok(VolumesFrom {
+            container: container.to_owned(),
+            read_only,
+        })
+    };
+    host.volumes_from.iter().flatten().map(parse).collect()
+}
+
+/// Adds the volumes and binds of another container, but for targets that are taken.
+pub(crate) fn inherit(mounts: &mut Vec<MountRequest>, from: &ContainerRecord, force_read_only: bool) {
+    for mount in &from.mounts {
+        let (source, target, read_only) = match mount {
+            ResolvedMount::Bind {
+                source,
+                target,
+                read_only,
+                non_recursive,
+                propagation,
+            } => {
+                let bind = Bind {
+                    path: source.clone(),
+                    create: false,
+                    non_recursive: *non_recursive,
+                    propagation: *propagation,
+                };
+                (MountSource::Bind(bind), target, *read_only)
+            }
+            ResolvedMount::Volume {
+                name,
+                target,
+                read_only,
+                ..
+            } => {
+                let volume = MountSource::Volume {
+                    name: Some(name.clone()),
+                    no_copy: true,
+                    labels: BTreeMap::new(),
+                };
+                (volume, target, *read_only)
+            }
+            ResolvedMount::Tmpfs { .. } => continue,
+        };
+        if !mounts.iter().any(|mount| mount.target == *target) {
+            mounts.push(MountRequest {
+                source,
+                target: target.clone(),
+                read_only: read_only || force_read_only,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_have_dockers_texts() {
+        for (text, message) in [
+            (
+                "a:b",
+                "invalid volume specification: 'a:b': invalid mount config for type \"volume\": invalid mount path: 'b' \
+                 mount path must be absolute",
+            ),
+            ("/a:/b:bogus", "invalid mode: bogus"),
+            ("/a:/b:/c:ro", "invalid volume specification: '/a:/b:/c:ro'"),
+            (
+                "/a:/",
+                "invalid volume specification: '/a:/': invalid mount config for type \"bind\": invalid specification: \
+                 destination can't be '/'",
+            ),
+            ("/a:/b:nocopy", "invalid mode: nocopy"),
+            ("vol:/b:rshared", "invalid mode: rshared"),
+        ] {
+            assert_eq!(bind(text).expect_err(text).message(), message);
+        }
+        let relative = bind("./x:/b").expect_err("relative source");
+        assert!(
+            relative
+                .message()
+                .contains("If you intended to pass a host directory, use absolute path")
+        );
+    }
+
+    #[test]
+    fn long_form_refusals_have_dockers_texts() {
+        let mount = |kind: &str, source: &str, target: &str| Mount {
+            kind: kind.to_owned(),
+            source: source.to_owned(),
+            target: target.to_owned(),
+            ..Mount::default()
+        };
+        for (wire, message) in [
+            (
+                mount("bogus", "", "/x"),
+                "invalid mount config for type \"bogus\": mount type unknown",
+            ),
+            (
+                mount("bind", "", "/x"),
+                "invalid mount config for type \"bind\": field Source must not be empty",
+            ),
+            (
+                mount("volume", "vo", ""),
+                "invalid mount config for type \"volume\": field Target must not be empty",
+            ),
+            (
+                mount("volume", "vo", "x"),
+                "invalid mount config for type \"volume\": invalid mount path: 'x' mount path must be absolute",
+            ),
+            (
+                mount("tmpfs", "v", "/x"),
+                "invalid mount config for type \"tmpfs\": field Source must not be specified",
+            ),
+        ] {
+            assert_eq!(super::mount(&wire).expect_err(message).message(), message);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+//! Namespace and network modes.
+
+use hyperbox_core::container::{NamespaceMode, NamespaceModes, NetworkMode};
+
+use crate::error::{ApiError, ApiResult};
+use crate::wire::host_config::HostConfig;
+
+/// Translates the namespace modes.
+///
+/// # Errors
+/// 400 `invalid PID mode: x` and the like.
+pub(crate) fn from_wire(host: &HostConfig) -> ApiResult<NamespaceModes> {
+    Ok(NamespaceModes {
+        pid: mode("PID", &host.pid_mode, &["host", "container"])?,
+        ipc: mode(
+            "IPC",
+            &host.ipc_mode,
+            &["none", "private", "shareable", "host", "container"],
+        )?,
+        uts: mode("UTS", &host.uts_mode, &["host"])?,
+        cgroup: mode("cgroup namespace", &host.cgroupns_mode, &["private", "host"])?,
+        user: mode("user namespace", &host.userns_mode, &["host"])?,
+    })
+}
+
+fn mode(kind: &str, text: &str, allowed: &[&str]) -> ApiResult<NamespaceMode> {
+    let invalid = || ApiError::bad_request(format!("invalid {kind} mode: {text}"));
+    let (word, container) = text
+        .split_once(':')
+        .map_or((text, None), |(word, name)| (word, Some(name)));
+    if text.is_empty() {
+        return Ok(NamespaceMode::Default);
+    }
+    if !allowed.contains(&word) {
+        return Err(invalid());
+    }
+    match (word, container) {
+        ("container", Some(name)) if !name.is_empty() => Ok(NamespaceMode::Container(name.to_owned())),
+        ("host", None) => Ok(NamespaceMode::Host),
+        ("private", None) => Ok(NamespaceMode::Private),
+        ("shareable", None) => Ok(NamespaceMode::Shareable),
+        ("none", None) => Ok(NamespaceMode::None),
+        _ => Err(invalid()),
+    }
+}
+
+/// Translates the network mode.
+///
+/// # Errors
+/// 400 for `container:` without a name.
+pub(crate) fn network_mode(text: &str) -> ApiResult<NetworkMode> {
+    match text {
+        "" | "default" => Ok(NetworkMode::Default),
+        "host" => Ok(NetworkMode::Host),
+        "none" => Ok(NetworkMode::None),
+        other => match other.strip_prefix("container:") {
+            Some("") => Err(ApiError::bad_request(
+                "invalid network mode: invalid container format container:<name|id>",
+            )),
+            Some(name) => Ok(NetworkMode::Container(name.to_owned())),
+            None => Ok(NetworkMode::Bridge(other.to_owned())),
+        },
+    }
+}
