@@ -10,6 +10,7 @@
 
 mod content;
 mod fault;
+mod host;
 mod network;
 mod records;
 mod registry;
@@ -17,7 +18,11 @@ mod snapshot;
 mod task;
 mod volume;
 
+#[cfg(test)]
+mod tests;
+
 pub use content::MemoryContent;
+pub use host::FakeHost;
 pub use network::FakeNetwork;
 pub use records::MemoryRecords;
 pub use registry::FakeRegistry;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The pretended task runtime: what is launched, what is left, and the logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -67,7 +67,7 @@ struct State {
     tasks: BTreeMap<ContainerId, Arc<FakeTask>>,
     logs: BTreeMap<PathBuf, LogBook>,
     launched: Vec<LaunchedTask>,
-    scripts: Vec<Script>,
+    scripts: VecDeque<Script>,
 }
 
 /// The entries of one log; clones share them.
@@ -117,7 +117,7 @@ impl FakeTaskRuntime {
 
     /// Gives the next launched container something to do by itself.
     pub fn script_next(&self, script: Script) {
-        lock(&self.state).scripts.push(script);
+        lock(&self.state).scripts.push_back(script);
     }
 
     /// Returns the task of a container.
@@ -142,6 +142,8 @@ impl FakeTaskRuntime {
 impl TaskRuntime for FakeTaskRuntime {
     async fn launch(&self, launch: LaunchTask) -> Result<Arc<dyn Task>, TaskError> {
         tokio::task::yield_now().await;
+        // A script is for the next launch, whether it succeeds or not.
+        let script = lock(&self.state).scripts.pop_front();
         self.launch_faults.check()?;
         let log = self.log_book(&launch.log);
         let mut state = lock(&self.state);
@@ -166,7 +168,6 @@ impl TaskRuntime for FakeTaskRuntime {
             files: launch.files,
         });
         state.tasks.insert(launch.container, Arc::clone(&task));
-        let script = (!state.scripts.is_empty()).then(|| state.scripts.remove(0));
         drop(state);
         if let Some(script) = script {
             task.write_stdout(&script.stdout);

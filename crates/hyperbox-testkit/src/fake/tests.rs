@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+//! Every fake passes the conformance suite of its seam.
+
+use std::sync::Arc;
+
+use hyperbox_core::seam::{LaunchTask, TaskRuntime};
+use hyperbox_types::shim::{LogTarget, RuntimeChoice, Stdio, UserSpec};
+use hyperbox_types::{ContainerId, RootMount};
+
+use super::{FakeNetwork, FakeSnapshotter, FakeTaskRuntime, FakeVolumes, MemoryContent, MemoryRecords, Script};
+use crate::conformance;
+use crate::conformance::task::{Behaviour, Bench};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_conforms() {
+    conformance::content::run(|| Arc::new(MemoryContent::new())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn network_conforms() {
+    conformance::network::check_all(|| Arc::new(FakeNetwork::new())).await;
+}
+
+#[test]
+fn records_conform() {
+    conformance::records::run(|| Arc::new(MemoryRecords::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshotter_conforms() {
+    conformance::snapshot::run(|| Arc::new(FakeSnapshotter::new())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_conform() {
+    conformance::volume::run(|| Arc::new(FakeVolumes::new())).await;
+}
+
+struct FakeBench(FakeTaskRuntime);
+
+impl Bench for FakeBench {
+    fn runtime(&self) -> &dyn TaskRuntime {
+        &self.0
+    }
+
+    fn launch(&self, container: &ContainerId, behaviour: &Behaviour) -> LaunchTask {
+        self.0.script_next(match behaviour {
+            Behaviour::Ends { stdout, stderr, code } => Script {
+                stdout: (*stdout).into(),
+                stderr: (*stderr).into(),
+                exit: Some(*code),
+            },
+            Behaviour::Waits => Script::default(),
+        });
+        LaunchTask {
+            container: container.clone(),
+            spec: "{}".to_owned(),
+            rootfs: RootMount::Bind {
+                source: "/".into(),
+                read_only: true,
+            },
+            user: UserSpec::default(),
+            stdio: Stdio {
+                stdin: true,
+                stdin_once: false,
+                terminal: None,
+            },
+            log: LogTarget::JsonFile {
+                path: format!("/logs/{container}").into(),
+                max_bytes: None,
+                max_files: 1,
+            },
+            runtime: RuntimeChoice::Embedded,
+            init: false,
+            network_namespace: None,
+            attached: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn task_runtime_conforms() {
+    conformance::task::run(&FakeBench(FakeTaskRuntime::new())).await;
+}
