@@ -67,7 +67,7 @@ impl TestEnvironment {
     fn spawn(&self, options: &DaemonOptions) -> Daemon {
         let config = self.path("config.toml");
         // Tests see each other's cgroups; below a parent of its own, an environment's are its own.
-        let text = format!("cgroup_parent = \"/{}\"\n{}", self.name(), options.config);
+        let text = format!("{}\n[runtime]\ncgroup_parent = \"/{}\"\n", options.config, self.name());
         fs::write(&config, text).expect("the daemon's configuration");
         let log = OpenOptions::new()
             .create(true)
