@@ -162,6 +162,11 @@ impl RunWriter {
         self.command(RunCommand::Signal { signal })
     }
 
+    /// Leaves the container alone: the reading half ends.
+    pub fn abort(&self) {
+        self.0.abort();
+    }
+
     fn command(&mut self, command: RunCommand) -> io::Result<()> {
         let text = serde_json::to_vec(&command).map_err(io::Error::other)?;
         self.frame(Channel::Control, &text)

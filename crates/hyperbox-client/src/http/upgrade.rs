@@ -50,6 +50,12 @@ impl UpgradedWriter {
     pub fn close(&self) -> io::Result<()> {
         self.0.close_write()
     }
+
+    /// Ends both directions: a blocked reader sees the end of the stream.
+    pub fn abort(&self) {
+        // It may be closed already.
+        drop(self.0.close());
+    }
 }
 
 impl Write for UpgradedWriter {

@@ -19,6 +19,8 @@ pub(crate) trait Duplex: Read + Write + Send {
     fn duplicate(&self) -> io::Result<Box<dyn Duplex>>;
     /// Tells the peer that nothing more will be written.
     fn close_write(&self) -> io::Result<()>;
+    /// Ends both directions, also for a thread that reads from another handle.
+    fn close(&self) -> io::Result<()>;
 }
 
 /// A connection to the daemon.
@@ -47,6 +49,11 @@ impl Stream {
     /// Closes the writing direction only.
     pub(crate) fn close_write(&self) -> io::Result<()> {
         self.0.close_write()
+    }
+
+    /// Closes both directions.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        self.0.close()
     }
 }
 

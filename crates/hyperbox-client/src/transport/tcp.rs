@@ -17,6 +17,10 @@ impl Duplex for TcpStream {
     fn close_write(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
     }
+
+    fn close(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Both)
+    }
 }
 
 /// Connects to `host:port`, trying each address of the name.

@@ -16,6 +16,10 @@ impl Duplex for UnixStream {
     fn close_write(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
     }
+
+    fn close(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Both)
+    }
 }
 
 /// Connects to the socket at `path`.

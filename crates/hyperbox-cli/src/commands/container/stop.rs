@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+//! `hb stop`
+
+use clap::Args;
+use hyperbox_client::StopOptions;
+
+use crate::commands::targets::each;
+use crate::commands::{Spec, spec};
+use crate::context::Context;
+use crate::error::Outcome;
+
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    /// Signal to send to the container
+    #[arg(short, long, value_name = "SIGNAL")]
+    signal: Option<String>,
+    /// Seconds to wait before killing the container
+    #[arg(
+        short,
+        long,
+        visible_alias = "time",
+        value_name = "SECONDS",
+        allow_negative_numbers = true
+    )]
+    timeout: Option<i64>,
+    #[arg(required = true, value_name = "CONTAINER", hide = true)]
+    containers: Vec<String>,
+}
+
+pub(crate) const SPEC: Spec = spec!(
+    StopArgs,
+    run,
+    ["stop"],
+    "Stop one or more running containers",
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    125
+);
+
+fn run(context: &Context, arguments: StopArgs) -> Outcome {
+    let client = context.client()?;
+    let options = StopOptions {
+        signal: arguments.signal.as_deref(),
+        timeout: arguments.timeout,
+    };
+    each(context, &arguments.containers, |name| {
+        Ok(client.stop_container(name, options)?)
+    })
+}

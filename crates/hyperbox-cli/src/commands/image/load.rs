@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//! `hb load`
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+
+use clap::Args;
+
+use crate::commands::{Spec, spec};
+use crate::context::Context;
+use crate::error::{CliError, Outcome};
+use crate::progress;
+
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// Read from tar archive file, instead of STDIN
+    #[arg(short, long, value_name = "FILE")]
+    input: Option<String>,
+    /// Suppress the load output
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(crate) const SPEC: Spec = spec!(
+    LoadArgs,
+    run,
+    ["load"],
+    "Load an image from a tar archive or STDIN",
+    "[OPTIONS]",
+    125
+);
+
+fn run(context: &Context, arguments: LoadArgs) -> Outcome {
+    let mut input: Box<dyn Read> = match &arguments.input {
+        Some(path) => {
+            Box::new(File::open(path).map_err(|error| CliError::new(format!("cannot open {path}: {error}")))?)
+        }
+        None if io::stdin().is_terminal() => {
+            return Err(
+                CliError::new("requested load from stdin, but stdin is empty").with_hint("name a file with --input")
+            );
+        }
+        None => Box::new(io::stdin().lock()),
+    };
+    // A terminal is what progress is for; elsewhere only the names are of interest.
+    let quiet = arguments.quiet || !context.output_is_terminal();
+    let messages = context.client()?.load_images(&mut *input, quiet)?;
+    progress::show(messages, &mut io::stdout().lock(), context.output_is_terminal(), |_| {})?;
+    Ok(0)
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+//! `hb image`
+
+pub(crate) mod history;
+mod inspect;
+pub(crate) mod list;
+pub(crate) mod load;
+mod prune;
+pub(crate) mod pull;
+pub(crate) mod push;
+pub(crate) mod remove;
+pub(crate) mod save;
+pub(crate) mod tag;
+
+pub(crate) use prune::print_deleted;
+
+use super::Group;
+
+/// `hb image`
+pub(crate) const GROUP: Group = Group {
+    name: "image",
+    about: "Manage images",
+    commands: &[
+        &history::SPEC,
+        &inspect::SPEC,
+        &load::SPEC,
+        &list::SPEC,
+        &prune::SPEC,
+        &pull::SPEC,
+        &push::SPEC,
+        &remove::SPEC,
+        &save::SPEC,
+        &tag::SPEC,
+    ],
+};

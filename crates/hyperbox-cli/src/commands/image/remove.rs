@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//! `hb rmi`
+
+use clap::Args;
+
+use crate::commands::targets::each_quiet;
+use crate::commands::{Spec, spec};
+use crate::context::Context;
+use crate::error::{CliError, Outcome};
+
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArgs {
+    /// Force removal of the image
+    #[arg(short, long)]
+    force: bool,
+    /// Do not delete untagged parents
+    #[arg(long)]
+    no_prune: bool,
+    #[arg(required = true, value_name = "IMAGE", hide = true)]
+    images: Vec<String>,
+}
+
+pub(crate) const SPEC: Spec = spec!(
+    RemoveArgs,
+    run,
+    ["rm", "remove"],
+    "Remove one or more images",
+    "[OPTIONS] IMAGE [IMAGE...]",
+    125
+);
+pub(crate) const SPEC_RMI: Spec = spec!(
+    RemoveArgs,
+    run,
+    ["rmi"],
+    "Remove one or more images",
+    "[OPTIONS] IMAGE [IMAGE...]",
+    125
+);
+
+fn run(context: &Context, arguments: RemoveArgs) -> Outcome {
+    let client = context.client()?;
+    each_quiet(context, &arguments.images, |name| {
+        match client.remove_image(name, arguments.force, arguments.no_prune) {
+            // Forcing means that it shall be gone, and it is.
+            Err(error) if arguments.force && error.is_not_found() => {
+                context.note(CliError::from(error).report().trim_end());
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+            Ok(removed) => {
+                for entry in removed {
+                    if let Some(deleted) = entry.deleted {
+                        context.print(&format!("Deleted: {deleted}"))?;
+                    } else if let Some(untagged) = entry.untagged {
+                        context.print(&format!("Untagged: {untagged}"))?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    })
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+//! `hb tag`
+
+use clap::Args;
+use hyperbox_types::ImageReference;
+
+use crate::commands::{Spec, spec};
+use crate::context::Context;
+use crate::error::{CliError, Outcome};
+
+#[derive(Debug, Args)]
+pub(crate) struct TagArgs {
+    #[arg(hide = true)]
+    source: String,
+    #[arg(hide = true)]
+    target: String,
+}
+
+pub(crate) const SPEC: Spec = spec!(
+    TagArgs,
+    run,
+    ["tag"],
+    "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
+    "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
+    125
+);
+
+fn run(context: &Context, arguments: TagArgs) -> Outcome {
+    let target = ImageReference::parse(&arguments.target).map_err(|error| {
+        CliError::new(format!(
+            "Error parsing reference: {:?} is not a valid repository/tag: {error}",
+            arguments.target
+        ))
+        .bare()
+    })?;
+    let Some(tag) = target.tag().filter(|_| target.digest().is_none()) else {
+        return Err(CliError::new(format!(
+            "refusing to create a tag with a digest reference: {}",
+            arguments.target
+        )));
+    };
+    context
+        .client()?
+        .tag_image(&arguments.source, &target.repository().familiar(), tag.as_str())?;
+    Ok(0)
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//! `hb system`: the daemon itself.
+
+mod checks;
+mod df;
+mod doctor;
+mod health;
+pub(crate) mod info;
+mod prune;
+mod service;
+mod start;
+mod stop;
+pub(crate) mod version;
+
+use super::Group;
+
+/// `hb system`
+pub(crate) const GROUP: Group = Group {
+    name: "system",
+    about: "Manage the daemon",
+    commands: &[
+        &df::SPEC,
+        &doctor::SPEC,
+        &health::SPEC,
+        &info::SPEC,
+        &prune::SPEC,
+        &start::SPEC,
+        &stop::SPEC,
+        &version::SPEC,
+    ],
+};

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+//! Parsers of option values, in Docker's syntax and with Docker's complaints. All are pure: files and the environment come in
+//! as text or through a closure.
+
+pub(crate) mod container;
+mod device;
+mod duration;
+mod environment;
+pub(crate) mod filter;
+pub(crate) mod flags;
+mod health;
+mod mount;
+mod network;
+mod number;
+mod port;
+mod security;
+mod time;
+mod ulimit;
+mod volume;
+
+pub(crate) use duration::parse_duration;
+pub(crate) use environment::{pairs, variables};
+pub(crate) use number::{parse_bytes, parse_bytes_or_unlimited, parse_cpus};
+pub(crate) use time::timestamp;
+
+/// Parses a restart policy: `no`, `always`, `on-failure[:attempts]`, `unless-stopped`; the daemon knows the names.
+pub(crate) fn restart_policy(text: &str) -> Result<hyperbox_client::model::RestartPolicy, String> {
+    let (name, count) = text
+        .split_once(':')
+        .map_or((text, None), |(name, count)| (name, Some(count)));
+    if name.is_empty() && count.is_some() {
+        return Err("invalid restart policy format: no policy provided before colon".to_owned());
+    }
+    let maximum_retry_count = match count {
+        None => 0,
+        Some(count) => count
+            .parse()
+            .map_err(|_| "invalid restart policy format: maximum retry count must be an integer".to_owned())?,
+    };
+    Ok(hyperbox_client::model::RestartPolicy {
+        name: name.to_owned(),
+        maximum_retry_count,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::restart_policy;
+
+    #[test]
+    fn restart_policies() {
+        for (text, expected) in [
+            ("no", Ok(("no", 0))),
+            ("always", Ok(("always", 0))),
+            ("on-failure:3", Ok(("on-failure", 3))),
+            (
+                "on-failure:x",
+                Err("invalid restart policy format: maximum retry count must be an integer"),
+            ),
+            (
+                ":1",
+                Err("invalid restart policy format: no policy provided before colon"),
+            ),
+        ] {
+            let parsed = restart_policy(text);
+            let parsed = parsed
+                .as_ref()
+                .map(|policy| (policy.name.as_str(), policy.maximum_retry_count));
+            assert_eq!(parsed.map_err(String::as_str), expected, "{text}");
+        }
+    }
+}
