@@ -29,7 +29,7 @@ impl RegistryHost {
         let invalid = || InvalidReference::new(text, "invalid registry host");
         let (host, port) = if text.starts_with('[') {
             let (host, rest) = text.split_once(']').ok_or_else(invalid)?;
-            let address = host.trim_start_matches('[');
+            let address = host.strip_prefix('[').ok_or_else(invalid)?;
             address.parse::<std::net::Ipv6Addr>().map_err(|_| invalid())?;
             (
                 None,
@@ -421,6 +421,7 @@ mod tests {
             "-a",
             "a-",
             "localhost:99999/x",
+            "[[::1]/x",
             "bad_host!.com/x",
             "..",
             "../../etc/passwd",

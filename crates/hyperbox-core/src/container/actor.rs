@@ -108,6 +108,8 @@ pub(super) struct Actor {
     restart: Option<Instant>,
     prober: Option<JoinHandle<()>>,
     starters: Vec<Reply<()>>,
+    /// Why the last launch failed, until those who asked for it know.
+    launch_error: Option<ServiceError>,
     removers: Vec<Reply<()>>,
 }
 
@@ -151,6 +153,7 @@ impl Actor {
             restart: None,
             prober: None,
             starters: Vec::new(),
+            launch_error: None,
             removers: Vec::new(),
         };
         (actor, handle)
@@ -330,7 +333,6 @@ impl Actor {
                 failpoint!("start.after-launch");
                 let pid = task.pid();
                 self.take_task(task);
-                self.snapshot.send_modify(|snapshot| snapshot.launches += 1);
                 Event::Launched {
                     pid,
                     at: Timestamp::now(),
@@ -344,11 +346,7 @@ impl Actor {
                     None => 128,
                 };
                 let message = error.message().to_owned();
-                let mut failed = Some(error);
-                for reply in self.starters.drain(..) {
-                    let error = failed.take().unwrap_or_else(|| ServiceError::internal(message.clone()));
-                    answer(reply, Err(error));
-                }
+                self.launch_error = Some(error);
                 Event::LaunchFailed {
                     exit_code,
                     error: message,
@@ -358,6 +356,14 @@ impl Actor {
     }
 
     fn answer_starters(&mut self) {
+        if let Some(error) = self.launch_error.take() {
+            let message = error.message().to_owned();
+            let mut first = Some(error);
+            for reply in self.starters.drain(..) {
+                let error = first.take().unwrap_or_else(|| ServiceError::internal(message.clone()));
+                answer(reply, Err(error));
+            }
+        }
         if self.life.state.phase.is_alive() {
             for reply in self.starters.drain(..) {
                 answer(reply, Ok(()));
@@ -543,6 +549,10 @@ impl Actor {
                     &self.record,
                     [("exitCode", code), ("execDuration", ran.to_string())],
                 );
+            }
+            "start" => {
+                self.snapshot.send_modify(|snapshot| snapshot.launches += 1);
+                self.inner.publish("start", &self.record, []);
             }
             other => self.inner.publish(other, &self.record, []),
         }

@@ -149,10 +149,19 @@ async fn build(inner: &Arc<Inner>, record: &mut ContainerRecord, image: &ImageRe
         .await
         .map_err(|error| ServiceError::from_mechanism("cannot make the writable layer", error.kind(), error))?;
     failpoint!("create.after-snapshot");
-    let staged = match stage_volumes(inner, record, image, volumes).await {
+    let directory = inner.config.containers_dir.join(record.id.as_str());
+    let made =
+        inner.with.host.create_directory(&directory).map_err(|error| {
+            ServiceError::from_mechanism("cannot make the container's directory", error.kind(), error)
+        });
+    let staged = match made {
+        Ok(()) => stage_volumes(inner, record, image, volumes).await,
+        Err(error) => Err(error),
+    };
+    let staged = match staged {
         Ok(staged) => staged,
         Err(error) => {
-            discard_snapshot(inner, &key).await;
+            discard_own(inner, &key).await;
             return Err(error);
         }
     };
@@ -161,7 +170,7 @@ async fn build(inner: &Arc<Inner>, record: &mut ContainerRecord, image: &ImageRe
     changes.push(put(record)?);
     if let Err(error) = inner.with.records.apply(&changes) {
         inner.with.volumes.discard(staged).await;
-        discard_snapshot(inner, &key).await;
+        discard_own(inner, &key).await;
         return Err(ServiceError::from_mechanism(
             "cannot record the container",
             error.kind,
@@ -208,7 +217,12 @@ async fn stage_volumes(
     Ok(staged)
 }
 
-async fn discard_snapshot(inner: &Inner, key: &ActiveKey) {
+/// Undoes what belongs to the container alone.
+async fn discard_own(inner: &Inner, key: &ActiveKey) {
+    let directory = inner.config.containers_dir.join(key.0.as_str());
+    if let Err(error) = inner.with.host.remove_directory(&directory) {
+        tracing::warn!(container = %key.0, %error, "container directory not removed");
+    }
     if let Err(error) = inner.with.snapshotter.remove(key).await {
         tracing::warn!(container = %key.0, %error, "writable layer not removed");
     }

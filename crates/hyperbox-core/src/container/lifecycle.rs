@@ -389,7 +389,7 @@ fn restart_due(life: &mut Life) -> Vec<Action> {
 
 fn remove(life: &mut Life, force: bool) -> Result<Vec<Action>, Refusal> {
     match life.state.phase {
-        Phase::Removing if life.removal_requested => Err(Refusal::Removing),
+        _ if life.removal_requested => Err(Refusal::Removing),
         Phase::Running if !force => Err(Refusal::Running),
         Phase::Paused if !force => Err(Refusal::RunningPaused),
         Phase::Restarting if !force => Err(Refusal::Restarting),

@@ -86,7 +86,13 @@ mod tests {
     #[test]
     fn entrypoint_and_command() {
         // image entrypoint, image command, wished entrypoint, wished command, result
-        type Case = (&'static str, &'static str, Option<&'static str>, Option<&'static str>, &'static str);
+        type Case = (
+            &'static str,
+            &'static str,
+            Option<&'static str>,
+            Option<&'static str>,
+            &'static str,
+        );
         let cases: [Case; 6] = [
             ("", "sh", None, None, "sh"),
             ("/entry", "default", None, None, "/entry default"),

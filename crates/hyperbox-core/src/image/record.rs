@@ -218,7 +218,9 @@ pub(super) struct Configuration {
 pub(super) fn parse_configuration(bytes: &[u8]) -> Result<Configuration> {
     // serde would take an empty list for a structure without fields.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
-        return Err(ServiceError::invalid("malformed image configuration: expected a JSON object"));
+        return Err(ServiceError::invalid(
+            "malformed image configuration: expected a JSON object",
+        ));
     }
     let document: Document = serde_json::from_slice(bytes)
         .map_err(|error| ServiceError::invalid(format!("malformed image configuration: {error}")))?;

@@ -68,12 +68,18 @@ impl FakeTask {
 
     /// Writes to standard output: to the log and to everybody attached.
     pub fn write_stdout(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.log.append(false, bytes);
         self.process.write(Channel::Stdout, bytes);
     }
 
     /// Writes to standard error.
     pub fn write_stderr(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.log.append(true, bytes);
         self.process.write(Channel::Stderr, bytes);
     }
