@@ -54,7 +54,7 @@ impl Tarball {
         }
         let link = &link[..link.len().min(100)];
         self.raw(kind, path, data, |header| {
-            header.as_old_mut().linkname[..link.len()].copy_from_slice(link)
+            header.as_old_mut().linkname[..link.len()].copy_from_slice(link);
         })
     }
 
@@ -129,7 +129,7 @@ fn kinds_and_numbers() {
         })
         .raw(b'7', b"contiguous", b"data", |header| header.set_uid(4_000_000_000))
         .raw(b'D', b"dumpdir", b"Yname\0\0", |header| {
-            header.set_mtime((-5_i64).cast_unsigned())
+            header.set_mtime((-5_i64).cast_unsigned());
         })
         .raw(b'2', b"link", b"", |header| header.set_size(1 << 40))
         .raw(b'3', b"blank", b"", |header| {
@@ -200,7 +200,7 @@ fn malformed_headers_are_refused() {
         (
             "sparse",
             one().raw(b'S', b"x", b"data", |header| {
-                header.as_gnu_mut().unwrap().set_real_size(2)
+                header.as_gnu_mut().unwrap().set_real_size(2);
             }),
         ),
         (
