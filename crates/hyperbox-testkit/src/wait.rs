@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 /// How long a condition may take before the test fails. Generous: it is only ever used up by a test that fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 

@@ -17,7 +17,7 @@ use super::starter::starter;
 /// The tag under which the layout knows the image.
 pub const LARGE_TAG: &str = "large:latest";
 
-const FORMAT: &str = "large-1";
+const FORMAT: &str = "large-2";
 const MEGABYTE: u64 = 1_000_000;
 
 /// Returns a layout of about 250 MB uncompressed in five layers: the starter's, three of large files, one of many small files.

@@ -127,14 +127,19 @@ impl Image {
         let manifest = write_json(
             directory,
             names.manifest,
-            &json!({"schemaVersion": 2, "mediaType": names.manifest, "config": config, "layers": layers}),
+            &json!({
+                "schemaVersion": 2,
+                "mediaType": names.manifest,
+                "config": to_json(&config),
+                "layers": layers.iter().map(to_json).collect::<Vec<_>>(),
+            }),
         )?;
         let top = if options.index {
             write_json(directory, names.index, &index(&manifest, names.index))?
         } else {
             manifest.clone()
         };
-        let mut entry = serde_json::to_value(&top)?;
+        let mut entry = to_json(&top);
         entry["annotations"] = json!({"org.opencontainers.image.ref.name": reference});
         fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
         let list = json!({"schemaVersion": 2, "mediaType": Names::of(MediaTypes::Oci).index, "manifests": [entry]});
@@ -205,9 +210,9 @@ fn architecture() -> &'static str {
 
 /// An index with the manifest and one for a platform that is not ours (whose blobs are missing: they must not be fetched).
 fn index(manifest: &Descriptor, media_type: &str) -> Value {
-    let mut ours = json!(manifest);
+    let mut ours = to_json(manifest);
     ours["platform"] = json!({"os": "linux", "architecture": architecture()});
-    let mut other = json!(manifest);
+    let mut other = to_json(manifest);
     other["digest"] = json!(format!("sha256:{}", "0".repeat(64)));
     other["platform"] = json!({"os": "linux", "architecture": "s390x"});
     json!({"schemaVersion": 2, "mediaType": media_type, "manifests": [other, ours]})
@@ -264,6 +269,11 @@ fn write_json(directory: &Path, media_type: &str, value: &Value) -> io::Result<D
     let digest = Digest::from_sha256(Sha256::digest(&bytes).into());
     fs::write(blob_path(directory, &digest), &bytes)?;
     Ok(descriptor(media_type, digest, bytes.len() as u64))
+}
+
+/// A descriptor as `descriptor.md` of the specification spells it.
+fn to_json(descriptor: &Descriptor) -> Value {
+    json!({"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size})
 }
 
 fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descriptor {

@@ -54,6 +54,12 @@ fn images_are_reproducible_and_archives_complete() {
         .write_layout(&directory.path().join("2"), "x", options)
         .unwrap();
     assert_eq!(one.top, two.top);
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(one.blob(&one.manifest.digest)).unwrap()).unwrap();
+    assert_eq!(
+        manifest["config"]["mediaType"],
+        "application/vnd.docker.container.image.v1+json"
+    );
     let target = directory.path().join("archive");
     one.write_archive(&target, ArchiveKind::Docker, &["x:1"], Compression::Gzip)
         .unwrap();
