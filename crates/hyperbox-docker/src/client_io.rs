@@ -8,10 +8,14 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// How long a connection whose output has ended waits for the end of its input.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Accepts connections.
 pub trait Listener: Send + 'static {
@@ -153,9 +157,18 @@ impl ClientIo {
         Ok(())
     }
 
-    /// Closes the sending half.
-    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
-        self.stream.shutdown().await
+    /// Ends the connection: closes the sending half and reads what the client still sends until it closes its own.
+    ///
+    /// Closing a socket with unread input resets the connection (`tcp(7)`, `unix(7)`), and the peer may lose what it has not read
+    /// yet. A client that keeps its half open is not waited for longer than [`LINGER`].
+    pub(crate) async fn finish(mut self) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut buffer = [0; 4096];
+        let drain = async { while matches!(self.read(&mut buffer).await, Ok(1..)) {} };
+        // Either way the connection is closed now.
+        drop(tokio::time::timeout(LINGER, drain).await);
     }
 
     /// Tells, after the end of input was read, whether the client closed both directions.
@@ -192,7 +205,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), gone)
+        tokio::time::timeout(Duration::from_secs(10), gone)
             .await
             .expect("seen as gone");
     }

@@ -160,8 +160,7 @@ pub(crate) async fn pump(mut client: ClientIo, attached: Box<dyn AttachIo>, inpu
             },
         }
     };
-    // A client that is gone cannot be told that this was all.
-    drop(client.shutdown().await);
+    client.finish().await;
     ending
 }
 
@@ -234,12 +233,13 @@ impl Input {
 }
 
 /// Writes one frame of an error text and ends the connection, as Docker does for an exec that cannot be started.
-pub(crate) async fn refuse(mut client: ClientIo, terminal: bool, message: &str) -> io::Result<()> {
+pub(crate) async fn refuse(client: ClientIo, terminal: bool, message: &str) -> io::Result<()> {
     if !terminal {
         let length = u32::try_from(message.len() + 2).unwrap_or(u32::MAX);
         client.write_all(&header(Channel::Stdout, length)).await?;
     }
     client.write_all(message.as_bytes()).await?;
     client.write_all(b"\r\n").await?;
-    client.shutdown().await
+    client.finish().await;
+    Ok(())
 }

@@ -129,7 +129,8 @@ async fn serve(
             let mut frames = control(&created);
             frames.extend(control(&RunEvent::Failed { kind, message, hint }));
             client.write_all(&frames).await.ok()?;
-            return client.shutdown().await.ok();
+            client.finish().await;
+            return Some(());
         }
     };
     let mut frames = control(&created);
@@ -154,7 +155,8 @@ async fn serve(
         told = tell(&client, reader, started.waiter) => told?,
         () = commands.obey(&client, &first) => return None,
     }
-    client.shutdown().await.ok()
+    client.finish().await;
+    Some(())
 }
 
 /// Sends the output and the exit code.

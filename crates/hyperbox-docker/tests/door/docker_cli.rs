@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+//! Docker's own command line against the door.
+
+use std::process::Output;
+
+use hyperbox_testkit::fake::Script;
+use serde_json::json;
+
+use crate::world::{IMAGE, World};
+
+async fn docker(world: &World, arguments: &[&str]) -> Output {
+    let host = format!("unix://{}", world.socket.display());
+    tokio::process::Command::new("docker")
+        .args(arguments)
+        .env("DOCKER_HOST", host)
+        .env("DOCKER_CONFIG", world.socket.parent().expect("a directory"))
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .expect("the docker command line is installed")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the docker command line"]
+async fn run_and_exit_codes() {
+    let world = World::start().await;
+    world.tasks.script_next(Script {
+        stdout: b"out\n".to_vec(),
+        stderr: b"err\n".to_vec(),
+        exit: Some(3),
+    });
+    let run = docker(&world, &["run", "--rm", IMAGE, "x"]).await;
+    assert_eq!(
+        (run.status.code(), text(&run.stdout), text(&run.stderr)),
+        (Some(3), "out\n".into(), "err\n".into())
+    );
+    world.fail_next_command();
+    let missing = docker(&world, &["run", "--rm", IMAGE, "nosuch"]).await;
+    assert_eq!(missing.status.code(), Some(127), "{}", text(&missing.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the docker command line"]
+async fn objects() {
+    let world = World::start().await;
+    let detached = docker(&world, &["run", "-d", "--name", "web", "-v", "data:/data", IMAGE]).await;
+    assert!(detached.status.success(), "{}", text(&detached.stderr));
+    for (arguments, needle) in [
+        (&["ps"][..], "Up "),
+        (&["ps", "-a", "--filter", "name=web", "--format", "{{.Names}}"], "web"),
+        (
+            &["inspect", "-f", "{{.HostConfig.NetworkMode}} {{.State.Status}}", "web"],
+            "bridge running",
+        ),
+        (&["images", "--format", "{{.Repository}}"], IMAGE),
+        (&["history", IMAGE], "CMD"),
+        (&["image", "inspect", "-f", "{{.Os}}", IMAGE], "linux"),
+        (&["volume", "ls", "-q"], "data"),
+        (&["network", "ls"], "bridge"),
+        (&["version"], "1.51"),
+        (&["info"], "Server Version"),
+        (&["system", "df"], "Images"),
+        (&["stats", "--no-stream", "web"], "web"),
+        (&["top", "web"], "PID"),
+        (&["port", "web"], ""),
+        (&["rename", "web", "db"], ""),
+        (&["update", "--memory", "64m", "--memory-swap", "64m", "db"], "db"),
+        (&["pause", "db"], "db"),
+        (&["unpause", "db"], "db"),
+        (&["events", "--since", "1m", "--until", "0s"], "container start"),
+        (&["kill", "db"], "db"),
+        (&["wait", "db"], "137"),
+        (&["rm", "-v", "db"], "db"),
+        (&["volume", "rm", "data"], "data"),
+        (&["tag", IMAGE, "other:1"], ""),
+        (&["rmi", "other:1"], "Untagged: other:1"),
+        (&["container", "prune", "-f"], "Total reclaimed space"),
+    ] {
+        let output = docker(&world, arguments).await;
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        assert!(
+            text(&output.stdout).contains(needle),
+            "{arguments:?}: {}",
+            text(&output.stdout)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the docker command line"]
+async fn transfers_and_refusals() {
+    let world = World::start().await;
+    world.publish("localhost:5000/new:1", &json!({ "Cmd": ["sh"] }));
+    let pulled = docker(&world, &["pull", "localhost:5000/new:1"]).await;
+    assert!(pulled.status.success(), "{}", text(&pulled.stderr));
+    let pushed = docker(&world, &["push", "localhost:5000/new:1"]).await;
+    assert!(pushed.status.success(), "{}", text(&pushed.stderr));
+    let archive = world.socket.with_file_name("image.tar");
+    let archive = archive.to_str().expect("text");
+    for arguments in [
+        &["save", "-o", archive, "localhost:5000/new:1"][..],
+        &["load", "-i", archive],
+    ] {
+        let output = docker(&world, arguments).await;
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    }
+    for (arguments, needle) in [
+        (&["inspect", "nosuch"][..], "No such object: nosuch"),
+        (&["run", "--pull=never", "nosuch"], "No such image: nosuch:latest"),
+        (&["network", "create", "x"], "user-defined networks are not supported"),
+        (&["run", "-p", "80:80", IMAGE], "publishing ports is not supported"),
+        (&["commit", "nosuch"], "not supported"),
+        (&["node", "ls"], "not a swarm manager"),
+    ] {
+        let output = docker(&world, arguments).await;
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(
+            text(&output.stderr).contains(needle),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+    }
+}

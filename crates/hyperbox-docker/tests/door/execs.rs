@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+//! Execs.
+
+use http::StatusCode;
+use hyperbox_types::ExecId;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+
+use crate::client::{read_frame, read_head, read_rest};
+use crate::world::World;
+
+#[tokio::test]
+async fn attached() {
+    let world = World::start().await;
+    let id = world.running("web", json!({})).await;
+    let body = json!({ "Cmd": ["ls", "-l"], "AttachStdout": true, "AttachStdin": true, "User": "1:2" });
+    let created = world.post(&format!("/containers/{id}/exec"), Some(body)).await;
+    assert_eq!(created.status, StatusCode::CREATED);
+    let exec = created.json()["Id"].as_str().expect("an id").to_owned();
+    let inspect = world.get(&format!("/exec/{exec}/json")).await.json();
+    assert_eq!(
+        (&inspect["Running"], &inspect["ExitCode"], &inspect["Pid"]),
+        (&json!(false), &json!(null), &json!(0))
+    );
+    assert_eq!(inspect["ProcessConfig"]["entrypoint"], "ls");
+    assert_eq!(inspect["ProcessConfig"]["arguments"], json!(["-l"]));
+    let mut stream = world
+        .upgrade(&format!("/v1.51/exec/{exec}/start"), "{\"Detach\":false,\"Tty\":false}")
+        .await;
+    assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 101 UPGRADED\r\n"));
+    let task = world.task(&id).await;
+    let exec_id = ExecId::parse(&exec).expect("an id");
+    task.write_exec_stdout(&exec_id, b"file");
+    assert_eq!(read_frame(&mut stream).await, (1, b"file".to_vec()));
+    stream.write_all(b"in").await.expect("write");
+    task.exit_exec(&exec_id, 3);
+    assert_eq!(read_rest(&mut stream).await, b"");
+    hyperbox_testkit::wait_for_async("the exit code", || async {
+        let code = world.get(&format!("/exec/{exec}/json")).await.json()["ExitCode"].clone();
+        if code == 3 { Ok(()) } else { Err(code.to_string()) }
+    })
+    .await;
+    let (status, _) = world
+        .post(&format!("/exec/{exec}/start"), Some(json!({})))
+        .await
+        .failure();
+    assert_eq!(status, 409);
+}
+
+#[tokio::test]
+async fn refusals() {
+    let world = World::start().await;
+    world.create("idle", json!({})).await;
+    let id = world.running("web", json!({})).await;
+    let empty = world.post(&format!("/containers/{id}/exec"), Some(json!({}))).await;
+    assert_eq!(empty.failure(), (400, "No exec command specified".to_owned()));
+    let idle = world
+        .post("/containers/idle/exec", Some(json!({ "Cmd": ["ls"] })))
+        .await
+        .failure();
+    assert_eq!(idle.0, 409);
+    assert!(idle.1.ends_with("is not running"), "{}", idle.1);
+    let unknown = world.get("/exec/nosuch/json").await.failure();
+    assert_eq!(unknown, (404, "No such exec instance: nosuch".to_owned()));
+    let detached = world
+        .post(&format!("/containers/{id}/exec"), Some(json!({ "Cmd": ["ls"] })))
+        .await
+        .json();
+    let exec = detached["Id"].as_str().expect("an id");
+    let started = world
+        .post(&format!("/exec/{exec}/start"), Some(json!({ "Detach": true })))
+        .await;
+    assert_eq!(started.status, StatusCode::OK);
+}
