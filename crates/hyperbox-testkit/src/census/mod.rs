@@ -24,8 +24,8 @@ pub struct Scope {
     pub cgroups: Vec<String>,
     /// A process in the network namespace whose links and rules are counted; `None`: this process's.
     pub network_of: Option<u32>,
-    /// `NAME=value` in the environment of processes that are counted, with their descendants; so are processes whose command
-    /// line, open files or root filesystem are below `roots`. `None`: all processes whose executable is called `hyperbox…`.
+    /// `NAME=value` in the environment of processes that are counted, with their descendants; so are containers whose root
+    /// filesystem is below `roots`, and their supervisors. `None`: all processes whose executable is called `hyperbox…`.
     pub marker: Option<String>,
     /// Whether the files below `roots` are counted.
     pub files: bool,

@@ -75,20 +75,34 @@ fn has_in_environment(pid: u32, marker: &str) -> bool {
         .any(|entry| entry == marker.as_bytes())
 }
 
-/// Tells whether a process has a directory in its command line, its open files or, in a mount namespace of its own, its mounts.
+/// Tells whether a process is a container's or a supervisor's below a directory.
+///
+/// Deliberately narrow, because tests kill what is found: mounts reach unrelated mount namespaces by propagation, and anybody may
+/// have a path in a command line. Counted are a root filesystem that lies below the directory, and programs of HyperBox that
+/// have a file there open.
 fn uses(pid: u32, root: &Path) -> bool {
-    let text = root.to_string_lossy();
-    let contains = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).contains(&*text);
-    let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).unwrap_or_default();
+    let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    if read("mountinfo").lines().any(|line| is_root_below(line, root)) {
+        return true;
+    }
+    let executable = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let ours = executable
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("hyperbox"));
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
-    contains(read("cmdline"))
-        || descriptors
-            .into_iter()
-            .flatten()
-            .flatten()
-            .any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(root)))
-        || (namespace(&pid.to_string()) != namespace("self") && contains(read("mountinfo")))
+    ours && descriptors
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(root)))
+}
+
+/// Tells whether a line of `mountinfo` is the root of its namespace and an overlay with a layer below a directory.
+pub(super) fn is_root_below(line: &str, root: &Path) -> bool {
+    let Some((left, right)) = line.split_once(" - ") else {
+        return false;
+    };
+    left.split(' ').nth(4) == Some("/") && right.starts_with("overlay ") && right.contains(&*root.to_string_lossy())
 }
 
 /// `pid (name) state parent …`, where the name may contain anything (`proc_pid_stat(5)`).

@@ -19,6 +19,25 @@ fn tables_are_read_as_documented() {
 }
 
 #[test]
+fn only_root_filesystems_make_a_process_ours() {
+    let root = std::path::Path::new("/tmp/hb-1");
+    for (line, ours) in [
+        (
+            "1 2 0:5 / / rw - overlay overlay rw,upperdir=/tmp/hb-1/root/x/upper",
+            true,
+        ),
+        ("1 2 0:5 / /tmp/hb-1/root rw shared:1 - tmpfs hyperbox-test rw", false),
+        (
+            "1 2 0:5 / /mnt rw - overlay overlay rw,upperdir=/tmp/hb-1/root/x/upper",
+            false,
+        ),
+        ("1 2 8:1 / / rw - ext4 /dev/sda rw", false),
+    ] {
+        assert_eq!(processes::is_root_below(line, root), ours, "{line}");
+    }
+}
+
+#[test]
 fn new_files_and_processes_show() {
     let directory = TempDir::new().unwrap();
     let marker = crate::unique_name("CENSUS_TEST=marker");
