@@ -162,9 +162,24 @@ pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
 }
 
 /// Removes `null` members; the depth of a parsed document is bounded by the parser.
+///
+/// In maps with the client's own keys a `null` is not an absent field: Go reads it as the zero value and keeps the key.
 fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
+            for (name, zero) in [
+                ("Volumes", Value::Object(serde_json::Map::new())),
+                ("ExposedPorts", Value::Object(serde_json::Map::new())),
+                ("PortBindings", Value::Array(Vec::new())),
+                ("Labels", Value::String(String::new())),
+            ] {
+                let own_keys = fields.get_mut(name).and_then(Value::as_object_mut);
+                let nulls = own_keys
+                    .into_iter()
+                    .flat_map(serde_json::Map::values_mut)
+                    .filter(|field| field.is_null());
+                nulls.for_each(|field| *field = zero.clone());
+            }
             fields.retain(|_, field| !field.is_null());
             fields.values_mut().for_each(drop_nulls);
         }
@@ -184,6 +199,11 @@ mod tests {
         let parsed: BTreeMap<String, Value> = parse_json(br#"{"a":null,"b":{"c":null}}"#).expect("JSON");
         assert_eq!(parsed.get("a"), None);
         assert_eq!(parsed.get("b"), Some(&Value::Object(serde_json::Map::new())));
+        let kept: Value = parse_json(br#"{"Volumes":{"/x":null},"Labels":{"a":null},"Env":null}"#).expect("JSON");
+        assert_eq!(
+            kept,
+            serde_json::json!({ "Volumes": { "/x": {} }, "Labels": { "a": "" } })
+        );
         let deep = "[".repeat(100_000);
         let error = parse_json::<Value>(deep.as_bytes()).expect_err("too deep");
         assert!(error.message().starts_with("invalid JSON: "));

@@ -25,6 +25,9 @@ mod translate;
 mod version;
 mod wire;
 
+#[cfg(test)]
+mod foreign_input_tests;
+
 pub use client_io::{ClientStream, Listener};
 pub use server::{DoorConfig, serve};
 pub use version::ApiVersion;

@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::error::{ApiError, ApiResult};
 use crate::router::{Route, route};
 use crate::translate::create::translate;
-use crate::translate::mounts;
+use crate::translate::volumes_from::inherit;
 use crate::wire::config::CreateBody;
 use crate::wire::container::CreateResponse;
 
@@ -56,7 +56,7 @@ pub(super) async fn create_container(engine: &Engine, name: &str, platform: &str
             .containers
             .get(&from.container)
             .map_err(|error| ApiError::from(error).with_status(StatusCode::BAD_REQUEST))?;
-        mounts::inherit(&mut wish.spec.mounts, &record, from.read_only);
+        inherit(&mut wish.spec.mounts, &record, from.read_only);
     }
     check_platform(engine, &wish.spec)?;
     let (auto_remove, stdin_once, terminal) = (wish.spec.auto_remove, wish.spec.stdin_once, wish.spec.terminal);

@@ -12,7 +12,7 @@ use hyperbox_core::container::{ContainerSpec, NetworkMode, RestartPolicy};
 use hyperbox_types::{ByteSize, Platform, Signal};
 
 use super::document::DoorDocument;
-use super::{complete, health, log, mounts, namespaces, resources, security};
+use super::{complete, health, log, mounts, namespaces, resources, security, volumes_from};
 use crate::error::{ApiError, ApiResult};
 use crate::wire::Words;
 use crate::wire::config::CreateBody;
@@ -26,7 +26,7 @@ pub(crate) struct Translated {
     /// What inspect will echo.
     pub document: DoorDocument,
     /// Containers whose volumes are wanted too, with a forced read-only mode if any.
-    pub volumes_from: Vec<mounts::VolumesFrom>,
+    pub volumes_from: Vec<volumes_from::VolumesFrom>,
     /// What the client should know.
     pub warnings: Vec<String>,
 }
@@ -96,7 +96,7 @@ pub(crate) fn translate(body: CreateBody, platform: Option<Platform>) -> ApiResu
             .map(Words::into_vec)
             .filter(|command| !command.is_empty()),
     };
-    let volumes_from = mounts::volumes_from(host)?;
+    let volumes_from = volumes_from::volumes_from(host)?;
     let document = DoorDocument::of(&body, complete::complete(body.host_config.clone(), &spec));
     Ok(Translated {
         spec,

@@ -17,6 +17,7 @@ pub(crate) mod since;
 pub(crate) mod stats;
 pub(crate) mod summary;
 pub(crate) mod volume;
+pub(crate) mod volumes_from;
 
 #[cfg(test)]
 mod create_tests;

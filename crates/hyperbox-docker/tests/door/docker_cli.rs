@@ -108,8 +108,15 @@ async fn transfers_and_refusals() {
         let output = docker(&world, arguments).await;
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     }
+    let context = world.socket.with_file_name("context");
+    std::fs::create_dir(&context).expect("a directory");
+    std::fs::write(context.join("Dockerfile"), "FROM scratch\n").expect("a file");
     for (arguments, needle) in [
         (&["inspect", "nosuch"][..], "No such object: nosuch"),
+        (
+            &["build", context.to_str().expect("text")],
+            "building images is not supported by this version",
+        ),
         (&["run", "--pull=never", "nosuch"], "No such image: nosuch:latest"),
         (&["network", "create", "x"], "user-defined networks are not supported"),
         (&["run", "-p", "80:80", IMAGE], "publishing ports is not supported"),
