@@ -3,7 +3,8 @@
 //!
 //! Who holds which end: the parent keeps `ours` and closes `theirs` right after the clone; the child has a copy of both, and
 //! as both are closed by `execve(2)` and by death, the parent reads the end of the stream exactly when the command runs (or the
-//! child is gone). Before that the child sends at most one terminal and at most one failure; the parent sends one byte,
+//! child is gone). Before that the child sends at most one terminal, then that it is
+//! ready or a failure; the parent sends one byte,
 //! [`GO`], when the child is in its cgroups and its ids are mapped.
 //!
 //! Nothing here allocates on the child's side.
@@ -191,6 +192,8 @@ impl IntoErrno for std::io::Error {
 pub(crate) enum Heard {
     /// The master side of a terminal.
     Terminal(OwnedFd),
+    /// Only the filter and the command are left to do.
+    Ready,
     /// It failed.
     Failure(Failure),
     /// The stream ended: the command runs, or the child is gone.
@@ -217,6 +220,11 @@ pub(crate) fn send_failure(socket: BorrowedFd<'_>, failure: Failure) {
     let _ = rustix::net::send(socket, &message, SendFlags::NOSIGNAL);
 }
 
+/// Child: says that only the filter and the command are left. An end without that means that the child was killed.
+pub(crate) fn send_ready(socket: BorrowedFd<'_>) {
+    let _ = rustix::net::send(socket, b"r", SendFlags::NOSIGNAL);
+}
+
 /// Sends one descriptor.
 pub(crate) fn send_descriptor(socket: BorrowedFd<'_>, descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -231,7 +239,7 @@ pub(crate) fn send_descriptor(socket: BorrowedFd<'_>, descriptor: BorrowedFd<'_>
 pub(crate) fn receive_descriptor(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
     match hear(socket)? {
         Heard::Terminal(descriptor) => Ok(Some(descriptor)),
-        Heard::Failure(_) | Heard::End => Ok(None),
+        Heard::Ready | Heard::Failure(_) | Heard::End => Ok(None),
     }
 }
 
@@ -240,18 +248,15 @@ pub(crate) fn hear(socket: BorrowedFd<'_>) -> Result<Heard, Errno> {
     let mut bytes = [0; 12];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = rustix::io::retry_on_intr(|| {
-        rustix::net::recvmsg(
-            socket,
-            &mut [IoSliceMut::new(&mut bytes)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        )
-    });
-    let length = match received {
-        Ok(message) => message.bytes,
-        Err(Errno::CONNRESET) => 0,
-        Err(error) => return Err(error),
+    let length = loop {
+        let mut vectors = [IoSliceMut::new(&mut bytes)];
+        match rustix::net::recvmsg(socket, &mut vectors, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Ok(message) => break message.bytes,
+            // A child that fails before it reads "go" leaves that byte unread, which resets the connection. The kernel reports
+            // the reset once, before what the child had sent; then come the message and the end.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
+            Err(error) => return Err(error),
+        }
     };
     let descriptor = control.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
@@ -261,7 +266,7 @@ pub(crate) fn hear(socket: BorrowedFd<'_>) -> Result<Heard, Errno> {
         return Ok(Heard::Terminal(descriptor));
     }
     if length < 12 {
-        return Ok(Heard::End);
+        return Ok(if length == 0 { Heard::End } else { Heard::Ready });
     }
     let word = |at: usize| [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
     Ok(

@@ -6,7 +6,7 @@
 //! way; older ones get one option string, and where the 256 bytes of `fsconfig(2)` are too few for it, `mount(2)` in a
 //! throw-away mount namespace.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -156,24 +156,34 @@ fn overlay_by_mount(lower: &[PathBuf], writable: Option<&WritableLayer>) -> io::
     if let Some(tree) = received? {
         return Ok(tree);
     }
-    let code = status.and_then(|status| status.exit_status()).unwrap_or(libc_eio());
+    let code = status
+        .and_then(|status| status.exit_status())
+        .unwrap_or(Errno::IO.raw_os_error());
     Err(io::Error::from_raw_os_error(code))
-}
-
-fn libc_eio() -> i32 {
-    Errno::IO.raw_os_error()
 }
 
 fn overlay_data(lower: &[PathBuf], writable: Option<&WritableLayer>) -> io::Result<CString> {
     let mut data = OsString::from("lowerdir=");
-    data.push(joined_layers(lower));
+    data.push(without_commas(&joined_layers(lower)));
     if let Some(writable) = writable {
-        data.push(",upperdir=");
-        data.push(joined_layers(std::slice::from_ref(&writable.upper)));
-        data.push(",workdir=");
-        data.push(joined_layers(std::slice::from_ref(&writable.work)));
+        for (key, directory) in [(",upperdir=", &writable.upper), (",workdir=", &writable.work)] {
+            data.push(key);
+            data.push(without_commas(&joined_layers(std::slice::from_ref(directory))));
+        }
     }
     c_string(&data).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
+}
+
+/// In the one string of `mount(2)` a comma would end the option.
+fn without_commas(text: &OsStr) -> OsString {
+    let mut escaped = Vec::new();
+    for byte in text.as_bytes() {
+        if *byte == b',' {
+            escaped.push(b'\\');
+        }
+        escaped.push(*byte);
+    }
+    std::os::unix::ffi::OsStringExt::from_vec(escaped)
 }
 
 fn mount_and_clone(data: &CString, read_only: bool) -> Result<OwnedFd, Errno> {
@@ -194,6 +204,50 @@ fn mount_and_clone(data: &CString, read_only: bool) -> Result<OwnedFd, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// All three ways of mounting show the same; the machine would choose the first.
+    #[test]
+    fn privileged_older_kernels_are_served() {
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "this test needs root: run it with `sudo`"
+        );
+        let directory = tempfile::tempdir_in("/var/tmp").unwrap();
+        let layer = |name: &str| {
+            let layer = directory.path().join(name);
+            std::fs::create_dir(&layer).unwrap();
+            std::fs::write(layer.join("top"), name).unwrap();
+            layer
+        };
+        let lower = [layer("a:1"), layer("b,2"), layer("c 3")];
+        let writable = WritableLayer {
+            upper: directory.path().join("upper"),
+            work: directory.path().join("work"),
+        };
+        std::fs::create_dir(&writable.upper).unwrap();
+        for mount in [
+            overlay_by_layers(&lower, None).unwrap(),
+            overlay_by_string(&lower, None).unwrap(),
+            overlay_by_mount(&lower, None).unwrap(),
+        ] {
+            let path = format!("/proc/self/fd/{}/top", std::os::fd::AsRawFd::as_raw_fd(&mount));
+            assert_eq!(std::fs::read_to_string(path).unwrap(), "a:1");
+        }
+        for way in [0, 1, 2] {
+            drop(std::fs::remove_dir_all(&writable.work));
+            std::fs::create_dir(&writable.work).unwrap();
+            let mount = match way {
+                0 => overlay_by_layers(&lower, Some(&writable)).unwrap(),
+                1 => overlay_by_string(&lower, Some(&writable)).unwrap(),
+                _ => overlay_by_mount(&lower, Some(&writable)).unwrap(),
+            };
+            let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&mount));
+            std::fs::write(format!("{path}/new{way}"), "x").unwrap();
+            assert!(writable.upper.join(format!("new{way}")).exists());
+        }
+        let missing = overlay_by_mount(&["/no/such".into(), "/layer".into()], None).unwrap_err();
+        assert_eq!(missing.raw_os_error(), Some(2));
+    }
 
     #[test]
     fn layer_names_are_escaped() {

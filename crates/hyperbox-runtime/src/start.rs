@@ -173,12 +173,14 @@ pub(crate) fn listen(
     process: &ProcessPlan,
     setup: Option<&ContainerSetup>,
 ) -> Result<Option<OwnedFd>, StartError> {
-    let mut terminal = None;
+    let (mut terminal, mut ready) = (None, false);
     loop {
         match report::hear(socket).map_err(|error| StartError::system("hear from the new process", error))? {
             Heard::Terminal(master) => terminal = Some(master),
             Heard::Failure(failure) => return Err(explain(failure, process, setup)),
-            Heard::End => return Ok(terminal),
+            Heard::Ready => ready = true,
+            Heard::End if ready => return Ok(terminal),
+            Heard::End => return Err(StartError::Vanished),
         }
     }
 }

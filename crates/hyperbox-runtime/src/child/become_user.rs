@@ -41,6 +41,7 @@ pub(super) fn become_user(job: &Job<'_>, terminal: Option<OwnedFd>) -> Result<()
     if process.no_new_privileges {
         rustix::thread::set_no_new_privs(true).at(Stage::NoNewPrivileges)?;
     }
+    crate::report::send_ready(job.socket);
     restrict(job)
 }
 

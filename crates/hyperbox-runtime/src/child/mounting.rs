@@ -24,7 +24,7 @@ fn make(root: BorrowedFd<'_>, mount: &ChildMount) -> Result<(), Errno> {
     match &mount.action {
         MountAction::Attach(tree) => {
             let place = place::find_or_make(root, &mount.target, Links::Follow)?;
-            attach(tree.as_fd(), place.as_fd())
+            attach(tree.as_fd(), place.as_fd()).map_err(|error| explain_kind(error, tree.as_fd(), place.as_fd()))
         }
         MountAction::FileSystem(file_system) => mount_file_system(root, mount, file_system),
         MountAction::Link(text) => {
@@ -40,6 +40,14 @@ fn make(root: BorrowedFd<'_>, mount: &ChildMount) -> Result<(), Errno> {
             };
             change_mount(place.as_fd(), Reach::Mount, &change, None).map_err(IntoErrno::into_errno)
         }
+    }
+}
+
+/// `move_mount(2)` says "invalid argument" where `mount(2)` says "not a directory": of a file on a directory or the reverse.
+fn explain_kind(error: Errno, tree: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Errno {
+    match (place::is_directory(tree), place::is_directory(place)) {
+        (Ok(source), Ok(target)) if source != target && error == Errno::INVAL => Errno::NOTDIR,
+        _ => error,
     }
 }
 

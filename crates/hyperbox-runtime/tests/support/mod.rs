@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! What the tests share: a root filesystem of busybox, specifications, and a run on our runtime and on crun.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    reason = "each test binary uses a part of it, and a panic is how a test reports"
+)]
 
 pub mod outcome;
 pub mod rootfs;
