@@ -59,7 +59,7 @@ fn execute(spec: &Spec, path: &str, options: GlobalOptions, words: &[OsString]) 
     let matches = match arguments::parse(spec, path, words) {
         Ok(arguments::Parsed::Matches(matches)) => matches,
         Ok(arguments::Parsed::Help(text)) => return show(&text),
-        Err(error) => return Err(error.with_code(spec.usage_code)),
+        Err(error) => return Err(error),
     };
     (spec.run)(&Context::new(options), &matches)
 }

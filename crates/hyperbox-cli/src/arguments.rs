@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::commands::Spec;
-use crate::error::CliError;
+use crate::error::{CliError, EXIT_ENGINE};
 
 /// What came out of the words.
 pub(crate) enum Parsed {
@@ -46,11 +46,12 @@ pub(crate) fn parse(spec: &Spec, path: &str, words: &[OsString]) -> Result<Parse
     match command.try_get_matches_from_mut(words) {
         Ok(matches) => Ok(Parsed::Matches(matches)),
         Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Parsed::Help(error.render().to_string())),
-        Err(error) => Err(explain(&error, spec, path)),
+        Err(error) => Err(explain(&error, spec, path, &command)),
     }
 }
 
-fn explain(error: &clap::Error, spec: &Spec, path: &str) -> CliError {
+/// Says what is wrong with the words. As for Docker a wrong number of arguments is exit code 1, a wrong flag 125.
+fn explain(error: &clap::Error, spec: &Spec, path: &str, command: &Command) -> CliError {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         Some(ContextValue::Strings(texts)) => texts.join(", "),
@@ -61,14 +62,20 @@ fn explain(error: &clap::Error, spec: &Spec, path: &str) -> CliError {
         argument.split([' ', '=', '[']).next().unwrap_or_default(),
         text(ContextKind::InvalidValue),
     );
+    let mut code = EXIT_ENGINE;
     let message = match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with("--") => format!("unknown flag: {flag}"),
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
             let letter = flag.trim_start_matches('-');
             format!("unknown shorthand flag: '{letter}' in {flag}")
         }
-        ErrorKind::UnknownArgument | ErrorKind::TooManyValues => count_message(spec, path),
-        ErrorKind::MissingRequiredArgument | ErrorKind::TooFewValues => count_message(spec, path),
+        ErrorKind::UnknownArgument
+        | ErrorKind::TooManyValues
+        | ErrorKind::MissingRequiredArgument
+        | ErrorKind::TooFewValues => {
+            code = 1;
+            count_message(spec, path)
+        }
         ErrorKind::InvalidValue if value.is_empty() => format!("flag needs an argument: {flag}"),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let reason = std::error::Error::source(error).map_or_else(
@@ -84,7 +91,10 @@ fn explain(error: &clap::Error, spec: &Spec, path: &str) -> CliError {
                 },
                 ToString::to_string,
             );
-            format!("invalid argument {value:?} for {flag:?} flag: {reason}")
+            format!(
+                "invalid argument {value:?} for {:?} flag: {reason}",
+                with_short(command, flag)
+            )
         }
         _ => error
             .render()
@@ -101,6 +111,19 @@ fn explain(error: &clap::Error, spec: &Spec, path: &str) -> CliError {
     CliError::new(format!(
         "{message}\n\nUsage:  {path}{usage}\n\nRun '{path} --help' for more information"
     ))
+    .with_code(code)
+}
+
+/// Names a flag as Docker does: `-m, --memory`.
+fn with_short(command: &Command, flag: &str) -> String {
+    let long = flag.trim_start_matches('-');
+    let known = command
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some(long));
+    match known.and_then(Arg::get_short) {
+        Some(short) => format!("-{short}, {flag}"),
+        None => flag.to_owned(),
+    }
 }
 
 /// Says how many arguments the command takes, in Docker's words.

@@ -22,8 +22,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["completion"],
     "Generate the completion script for a shell (bash, zsh, fish, powershell)",
-    "SHELL",
-    125
+    "SHELL"
 );
 
 fn run(context: &Context, arguments: CompletionArgs) -> Outcome {

@@ -33,8 +33,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["inspect"],
     "Return low-level information on objects",
-    "[OPTIONS] NAME|ID [NAME|ID...]",
-    125
+    "[OPTIONS] NAME|ID [NAME|ID...]"
 );
 
 /// The kinds of objects, in the order in which a name is looked up.

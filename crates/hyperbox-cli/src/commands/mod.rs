@@ -28,8 +28,6 @@ pub(crate) struct Spec {
     pub(crate) about: &'static str,
     /// Its arguments, in Docker's notation.
     pub(crate) usage: &'static str,
-    /// Exit code for wrong usage.
-    pub(crate) usage_code: u8,
     /// Adds its arguments to a clap definition.
     pub(crate) build: fn(Command) -> Command,
     /// Does it.
@@ -52,18 +50,14 @@ pub(crate) enum Entry {
 /// Ties arguments and function of a command to its names.
 macro_rules! spec {
     ($arguments:ty, $run:path, [$($name:literal),+], $about:literal, $usage:literal) => {
-        $crate::commands::spec!($arguments, $run, [$($name),+], $about, $usage, 1)
-    };
-    ($arguments:ty, $run:path, [$($name:literal),+], $about:literal, $usage:literal, $code:expr) => {
         $crate::commands::Spec {
             names: &[$($name),+],
             about: $about,
             usage: $usage,
-            usage_code: $code,
             build: <$arguments as clap::Args>::augment_args,
             run: |context, matches| {
                 let arguments = <$arguments as clap::FromArgMatches>::from_arg_matches(matches)
-                    .map_err(|error| $crate::error::CliError::new(error.to_string()).with_code($code))?;
+                    .map_err(|error| $crate::error::CliError::new(error.to_string()))?;
                 $run(context, arguments)
             },
         }

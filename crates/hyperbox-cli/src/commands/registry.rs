@@ -40,17 +40,9 @@ pub(crate) const LOGIN: Spec = spec!(
     login,
     ["login"],
     "Authenticate to a registry",
-    "[OPTIONS] [SERVER]",
-    125
+    "[OPTIONS] [SERVER]"
 );
-pub(crate) const LOGOUT: Spec = spec!(
-    LogoutArgs,
-    logout,
-    ["logout"],
-    "Log out from a registry",
-    "[SERVER]",
-    125
-);
+pub(crate) const LOGOUT: Spec = spec!(LogoutArgs, logout, ["logout"], "Log out from a registry", "[SERVER]");
 
 /// The key of a server in the file of credentials.
 fn key(server: Option<&str>) -> String {

@@ -33,8 +33,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["attach"],
     "Attach local standard input, output, and error streams to a running container",
-    "[OPTIONS] CONTAINER",
-    125
+    "[OPTIONS] CONTAINER"
 );
 
 fn run(context: &Context, arguments: AttachArgs) -> Outcome {

@@ -6,7 +6,7 @@ use clap::Args;
 use super::image_first;
 use crate::commands::{Spec, spec};
 use crate::context::Context;
-use crate::error::{CliError, EXIT_ENGINE, Outcome};
+use crate::error::{CliError, Outcome};
 use crate::options::flags::ContainerFlags;
 
 #[derive(Debug, Args)]
@@ -20,8 +20,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["create"],
     "Create a new container",
-    "[OPTIONS] IMAGE [COMMAND] [ARG...]",
-    EXIT_ENGINE
+    "[OPTIONS] IMAGE [COMMAND] [ARG...]"
 );
 
 fn run(context: &Context, arguments: CreateArgs) -> Outcome {

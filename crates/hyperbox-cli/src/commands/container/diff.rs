@@ -18,8 +18,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["diff"],
     "Inspect changes to files or directories on a container's filesystem",
-    "CONTAINER",
-    125
+    "CONTAINER"
 );
 
 fn run(context: &Context, arguments: DiffArgs) -> Outcome {

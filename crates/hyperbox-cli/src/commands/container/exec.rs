@@ -51,8 +51,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["exec"],
     "Execute a command in a running container",
-    "[OPTIONS] CONTAINER COMMAND [ARG...]",
-    EXIT_ENGINE
+    "[OPTIONS] CONTAINER COMMAND [ARG...]"
 );
 
 fn run(context: &Context, arguments: ExecArgs) -> Outcome {
@@ -108,7 +107,8 @@ fn execute(context: &Context, container: &str, config: &ExecConfig, attached: bo
         CliError::from(error).with_code(if code == EXIT_ENGINE { 1 } else { code })
     };
     if !attached {
-        client.start_exec_detached(&exec, config).map_err(started)?;
+        // Nobody waits for the command: its failure is one of the request, exit code 1.
+        client.start_exec_detached(&exec, config)?;
         return Ok(0);
     }
     let upgraded = client.start_exec(&exec, config).map_err(started)?;

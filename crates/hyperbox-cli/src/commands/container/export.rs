@@ -23,8 +23,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["export"],
     "Export a container's filesystem as a tar archive",
-    "[OPTIONS] CONTAINER",
-    125
+    "[OPTIONS] CONTAINER"
 );
 
 fn run(context: &Context, arguments: ExportArgs) -> Outcome {

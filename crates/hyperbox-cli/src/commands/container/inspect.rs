@@ -24,8 +24,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["inspect"],
     "Display detailed information on one or more containers",
-    "[OPTIONS] CONTAINER [CONTAINER...]",
-    125
+    "[OPTIONS] CONTAINER [CONTAINER...]"
 );
 
 fn run(context: &Context, arguments: InspectArgs) -> Outcome {

@@ -22,8 +22,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["kill"],
     "Kill one or more running containers",
-    "[OPTIONS] CONTAINER [CONTAINER...]",
-    125
+    "[OPTIONS] CONTAINER [CONTAINER...]"
 );
 
 fn run(context: &Context, arguments: KillArgs) -> Outcome {

@@ -41,8 +41,8 @@ pub(crate) struct ListArgs {
     size: bool,
 }
 
-pub(crate) const SPEC: Spec = spec!(ListArgs, run, ["ls", "list", "ps"], "List containers", "[OPTIONS]", 125);
-pub(crate) const SPEC_PS: Spec = spec!(ListArgs, run, ["ps"], "List containers", "[OPTIONS]", 125);
+pub(crate) const SPEC: Spec = spec!(ListArgs, run, ["ls", "list", "ps"], "List containers", "[OPTIONS]");
+pub(crate) const SPEC_PS: Spec = spec!(ListArgs, run, ["ps"], "List containers", "[OPTIONS]");
 
 const TITLES: &[(&str, &str)] = &[
     ("ID", "CONTAINER ID"),

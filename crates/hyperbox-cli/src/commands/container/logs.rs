@@ -48,8 +48,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["logs"],
     "Fetch the logs of a container",
-    "[OPTIONS] CONTAINER",
-    125
+    "[OPTIONS] CONTAINER"
 );
 
 fn run(context: &Context, arguments: LogsArgs) -> Outcome {

@@ -19,16 +19,14 @@ pub(crate) const SPEC: Spec = spec!(
     pause,
     ["pause"],
     "Pause all processes within one or more containers",
-    "CONTAINER [CONTAINER...]",
-    125
+    "CONTAINER [CONTAINER...]"
 );
 pub(crate) const SPEC_UNPAUSE: Spec = spec!(
     PauseArgs,
     unpause,
     ["unpause"],
     "Unpause all processes within one or more containers",
-    "CONTAINER [CONTAINER...]",
-    125
+    "CONTAINER [CONTAINER...]"
 );
 
 fn pause(context: &Context, arguments: PauseArgs) -> Outcome {

@@ -20,8 +20,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["port"],
     "List port mappings or a specific mapping for the container",
-    "CONTAINER [PRIVATE_PORT[/PROTO]]",
-    125
+    "CONTAINER [PRIVATE_PORT[/PROTO]]"
 );
 
 fn run(context: &Context, arguments: PortArgs) -> Outcome {

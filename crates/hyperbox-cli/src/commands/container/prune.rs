@@ -20,14 +20,7 @@ pub(crate) struct PruneArgs {
     force: bool,
 }
 
-pub(crate) const SPEC: Spec = spec!(
-    PruneArgs,
-    run,
-    ["prune"],
-    "Remove all stopped containers",
-    "[OPTIONS]",
-    125
-);
+pub(crate) const SPEC: Spec = spec!(PruneArgs, run, ["prune"], "Remove all stopped containers", "[OPTIONS]");
 
 fn run(context: &Context, arguments: PruneArgs) -> Outcome {
     if !question::confirmed(arguments.force, "WARNING! This will remove all stopped containers.")? {

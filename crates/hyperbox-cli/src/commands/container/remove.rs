@@ -29,8 +29,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["rm", "remove"],
     "Remove one or more containers",
-    "[OPTIONS] CONTAINER [CONTAINER...]",
-    125
+    "[OPTIONS] CONTAINER [CONTAINER...]"
 );
 
 fn run(context: &Context, arguments: RemoveArgs) -> Outcome {

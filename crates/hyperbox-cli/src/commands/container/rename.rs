@@ -15,14 +15,7 @@ pub(crate) struct RenameArgs {
     new_name: String,
 }
 
-pub(crate) const SPEC: Spec = spec!(
-    RenameArgs,
-    run,
-    ["rename"],
-    "Rename a container",
-    "CONTAINER NEW_NAME",
-    125
-);
+pub(crate) const SPEC: Spec = spec!(RenameArgs, run, ["rename"], "Rename a container", "CONTAINER NEW_NAME");
 
 fn run(context: &Context, arguments: RenameArgs) -> Outcome {
     context

@@ -32,8 +32,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["restart"],
     "Restart one or more containers",
-    "[OPTIONS] CONTAINER [CONTAINER...]",
-    125
+    "[OPTIONS] CONTAINER [CONTAINER...]"
 );
 
 fn run(context: &Context, arguments: RestartArgs) -> Outcome {

@@ -37,8 +37,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["run"],
     "Create and run a new container from an image",
-    "[OPTIONS] IMAGE [COMMAND] [ARG...]",
-    EXIT_ENGINE
+    "[OPTIONS] IMAGE [COMMAND] [ARG...]"
 );
 
 fn run(context: &Context, arguments: RunArgs) -> Outcome {

@@ -33,8 +33,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["start"],
     "Start one or more stopped containers",
-    "[OPTIONS] CONTAINER [CONTAINER...]",
-    125
+    "[OPTIONS] CONTAINER [CONTAINER...]"
 );
 
 fn run(context: &Context, arguments: StartArgs) -> Outcome {

@@ -45,8 +45,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["stats"],
     "Display a live stream of container(s) resource usage statistics",
-    "[OPTIONS] [CONTAINER...]",
-    125
+    "[OPTIONS] [CONTAINER...]"
 );
 
 const LIST: List = List {

@@ -32,8 +32,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["stop"],
     "Stop one or more running containers",
-    "[OPTIONS] CONTAINER [CONTAINER...]",
-    125
+    "[OPTIONS] CONTAINER [CONTAINER...]"
 );
 
 fn run(context: &Context, arguments: StopArgs) -> Outcome {

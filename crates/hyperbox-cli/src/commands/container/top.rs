@@ -21,8 +21,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["top"],
     "Display the running processes of a container",
-    "CONTAINER [ps OPTIONS]",
-    125
+    "CONTAINER [ps OPTIONS]"
 );
 
 fn run(context: &Context, arguments: TopArgs) -> Outcome {

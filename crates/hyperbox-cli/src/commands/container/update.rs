@@ -63,8 +63,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["update"],
     "Update configuration of one or more containers",
-    "[OPTIONS] CONTAINER [CONTAINER...]",
-    125
+    "[OPTIONS] CONTAINER [CONTAINER...]"
 );
 
 fn run(context: &Context, arguments: UpdateArgs) -> Outcome {

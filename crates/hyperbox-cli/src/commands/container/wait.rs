@@ -20,8 +20,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["wait"],
     "Block until one or more containers stop, then print their exit codes",
-    "CONTAINER [CONTAINER...]",
-    125
+    "CONTAINER [CONTAINER...]"
 );
 
 fn run(context: &Context, arguments: WaitArgs) -> Outcome {

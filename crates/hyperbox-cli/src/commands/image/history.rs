@@ -32,8 +32,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["history"],
     "Show the history of an image",
-    "[OPTIONS] IMAGE",
-    125
+    "[OPTIONS] IMAGE"
 );
 
 const LIST: List = List {

@@ -21,8 +21,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["inspect"],
     "Display detailed information on one or more images",
-    "[OPTIONS] IMAGE [IMAGE...]",
-    125
+    "[OPTIONS] IMAGE [IMAGE...]"
 );
 
 fn run(context: &Context, arguments: InspectArgs) -> Outcome {

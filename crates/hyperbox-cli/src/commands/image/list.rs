@@ -40,16 +40,14 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["ls", "list"],
     "List images",
-    "[OPTIONS] [REPOSITORY[:TAG]]",
-    125
+    "[OPTIONS] [REPOSITORY[:TAG]]"
 );
 pub(crate) const SPEC_IMAGES: Spec = spec!(
     ImagesArgs,
     run,
     ["images"],
     "List images",
-    "[OPTIONS] [REPOSITORY[:TAG]]",
-    125
+    "[OPTIONS] [REPOSITORY[:TAG]]"
 );
 
 const TITLES: &[(&str, &str)] = &[

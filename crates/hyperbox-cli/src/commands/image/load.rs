@@ -26,8 +26,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["load"],
     "Load an image from a tar archive or STDIN",
-    "[OPTIONS]",
-    125
+    "[OPTIONS]"
 );
 
 fn run(context: &Context, arguments: LoadArgs) -> Outcome {

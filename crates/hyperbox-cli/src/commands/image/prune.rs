@@ -23,7 +23,7 @@ pub(crate) struct PruneArgs {
     force: bool,
 }
 
-pub(crate) const SPEC: Spec = spec!(PruneArgs, run, ["prune"], "Remove unused images", "[OPTIONS]", 125);
+pub(crate) const SPEC: Spec = spec!(PruneArgs, run, ["prune"], "Remove unused images", "[OPTIONS]");
 
 fn run(context: &Context, arguments: PruneArgs) -> Outcome {
     let warning = if arguments.all {

@@ -34,8 +34,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["pull"],
     "Download an image from a registry",
-    "[OPTIONS] NAME[:TAG|@DIGEST]",
-    125
+    "[OPTIONS] NAME[:TAG|@DIGEST]"
 );
 
 fn run(context: &Context, arguments: PullArgs) -> Outcome {

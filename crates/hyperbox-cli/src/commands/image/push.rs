@@ -31,8 +31,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["push"],
     "Upload an image to a registry",
-    "[OPTIONS] NAME[:TAG]",
-    125
+    "[OPTIONS] NAME[:TAG]"
 );
 
 fn run(context: &Context, arguments: PushArgs) -> Outcome {

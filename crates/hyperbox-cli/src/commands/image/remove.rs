@@ -25,16 +25,14 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["rm", "remove"],
     "Remove one or more images",
-    "[OPTIONS] IMAGE [IMAGE...]",
-    125
+    "[OPTIONS] IMAGE [IMAGE...]"
 );
 pub(crate) const SPEC_RMI: Spec = spec!(
     RemoveArgs,
     run,
     ["rmi"],
     "Remove one or more images",
-    "[OPTIONS] IMAGE [IMAGE...]",
-    125
+    "[OPTIONS] IMAGE [IMAGE...]"
 );
 
 fn run(context: &Context, arguments: RemoveArgs) -> Outcome {

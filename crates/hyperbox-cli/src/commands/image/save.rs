@@ -26,8 +26,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["save"],
     "Save one or more images to a tar archive (streamed to STDOUT by default)",
-    "[OPTIONS] IMAGE [IMAGE...]",
-    125
+    "[OPTIONS] IMAGE [IMAGE...]"
 );
 
 fn run(context: &Context, arguments: SaveArgs) -> Outcome {

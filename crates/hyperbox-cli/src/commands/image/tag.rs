@@ -21,8 +21,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["tag"],
     "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
-    "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
-    125
+    "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]"
 );
 
 fn run(context: &Context, arguments: TagArgs) -> Outcome {

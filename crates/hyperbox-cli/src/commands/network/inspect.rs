@@ -24,8 +24,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["inspect"],
     "Display detailed information on one or more networks",
-    "[OPTIONS] NETWORK [NETWORK...]",
-    125
+    "[OPTIONS] NETWORK [NETWORK...]"
 );
 
 fn run(context: &Context, arguments: InspectArgs) -> Outcome {

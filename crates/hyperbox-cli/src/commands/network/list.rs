@@ -27,7 +27,7 @@ pub(crate) struct ListArgs {
     quiet: bool,
 }
 
-pub(crate) const SPEC: Spec = spec!(ListArgs, run, ["ls", "list"], "List networks", "[OPTIONS]", 125);
+pub(crate) const SPEC: Spec = spec!(ListArgs, run, ["ls", "list"], "List networks", "[OPTIONS]");
 
 const LIST: List = List {
     row: "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",

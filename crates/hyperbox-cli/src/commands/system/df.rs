@@ -16,7 +16,7 @@ pub(crate) struct DfArgs {
     format: Option<String>,
 }
 
-pub(crate) const SPEC: Spec = spec!(DfArgs, run, ["df"], "Show disk usage", "[OPTIONS]", 125);
+pub(crate) const SPEC: Spec = spec!(DfArgs, run, ["df"], "Show disk usage", "[OPTIONS]");
 
 const LIST: List = List {
     row: "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}",

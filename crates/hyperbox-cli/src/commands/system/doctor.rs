@@ -16,8 +16,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["doctor"],
     "Check this machine and the daemon, with hints",
-    "",
-    125
+    ""
 );
 
 fn run(context: &Context, _arguments: DoctorArgs) -> Outcome {

@@ -21,8 +21,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["health"],
     "Tell whether the daemon answers",
-    "[OPTIONS]",
-    125
+    "[OPTIONS]"
 );
 
 fn run(context: &Context, arguments: HealthArgs) -> Outcome {

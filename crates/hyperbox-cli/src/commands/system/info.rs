@@ -17,14 +17,7 @@ pub(crate) struct InfoArgs {
     format: Option<String>,
 }
 
-pub(crate) const SPEC: Spec = spec!(
-    InfoArgs,
-    run,
-    ["info"],
-    "Display system-wide information",
-    "[OPTIONS]",
-    125
-);
+pub(crate) const SPEC: Spec = spec!(InfoArgs, run, ["info"], "Display system-wide information", "[OPTIONS]");
 
 fn run(context: &Context, arguments: InfoArgs) -> Outcome {
     let template = match arguments.format.as_deref() {

@@ -27,7 +27,7 @@ pub(crate) struct PruneArgs {
     volumes: bool,
 }
 
-pub(crate) const SPEC: Spec = spec!(PruneArgs, run, ["prune"], "Remove unused data", "[OPTIONS]", 125);
+pub(crate) const SPEC: Spec = spec!(PruneArgs, run, ["prune"], "Remove unused data", "[OPTIONS]");
 
 fn run(context: &Context, arguments: PruneArgs) -> Outcome {
     let images = if arguments.all {

@@ -40,8 +40,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["start"],
     "Start the daemon and wait until it answers",
-    "[OPTIONS]",
-    125
+    "[OPTIONS]"
 );
 
 fn run(context: &Context, arguments: StartArgs) -> Outcome {

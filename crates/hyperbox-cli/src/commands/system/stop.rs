@@ -27,8 +27,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["stop"],
     "Stop the daemon; containers go on running",
-    "[OPTIONS]",
-    125
+    "[OPTIONS]"
 );
 
 fn run(context: &Context, arguments: StopArgs) -> Outcome {

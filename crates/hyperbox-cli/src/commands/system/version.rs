@@ -22,8 +22,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["version"],
     "Show the version information",
-    "[OPTIONS]",
-    125
+    "[OPTIONS]"
 );
 
 fn run(context: &Context, arguments: VersionArgs) -> Outcome {

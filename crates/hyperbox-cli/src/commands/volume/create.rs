@@ -27,14 +27,7 @@ pub(crate) struct CreateArgs {
     volume: Option<String>,
 }
 
-pub(crate) const SPEC: Spec = spec!(
-    CreateArgs,
-    run,
-    ["create"],
-    "Create a volume",
-    "[OPTIONS] [VOLUME]",
-    125
-);
+pub(crate) const SPEC: Spec = spec!(CreateArgs, run, ["create"], "Create a volume", "[OPTIONS] [VOLUME]");
 
 fn run(context: &Context, arguments: CreateArgs) -> Outcome {
     if arguments.name.is_some() && arguments.volume.is_some() {

@@ -21,8 +21,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["inspect"],
     "Display detailed information on one or more volumes",
-    "[OPTIONS] VOLUME [VOLUME...]",
-    125
+    "[OPTIONS] VOLUME [VOLUME...]"
 );
 
 fn run(context: &Context, arguments: InspectArgs) -> Outcome {

@@ -24,7 +24,7 @@ pub(crate) struct ListArgs {
     quiet: bool,
 }
 
-pub(crate) const SPEC: Spec = spec!(ListArgs, run, ["ls", "list"], "List volumes", "[OPTIONS]", 125);
+pub(crate) const SPEC: Spec = spec!(ListArgs, run, ["ls", "list"], "List volumes", "[OPTIONS]");
 
 const LIST: List = List {
     row: "{{.Driver}}\t{{.Name}}",

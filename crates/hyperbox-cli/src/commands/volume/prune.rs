@@ -23,14 +23,7 @@ pub(crate) struct PruneArgs {
     force: bool,
 }
 
-pub(crate) const SPEC: Spec = spec!(
-    PruneArgs,
-    run,
-    ["prune"],
-    "Remove unused local volumes",
-    "[OPTIONS]",
-    125
-);
+pub(crate) const SPEC: Spec = spec!(PruneArgs, run, ["prune"], "Remove unused local volumes", "[OPTIONS]");
 
 fn run(context: &Context, arguments: PruneArgs) -> Outcome {
     let mut filters = filter::parse(&arguments.filter)?;

@@ -22,8 +22,7 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["rm", "remove"],
     "Remove one or more volumes",
-    "[OPTIONS] VOLUME [VOLUME...]",
-    125
+    "[OPTIONS] VOLUME [VOLUME...]"
 );
 
 fn run(context: &Context, arguments: RemoveArgs) -> Outcome {

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+//! The `hb` binary against a scripted daemon: what a real daemon does not do on demand. What it does is tested end to end.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+mod daemon;
+mod failures;
+mod program;
+mod run;
+#[cfg(unix)]
+mod terminal;
