@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyperbox_types::run::{Streams, TerminalSize};
-use hyperbox_types::shim::{Stdio, UserSpec};
+use hyperbox_types::shim::{CommandFault, Stdio, UserSpec};
 use hyperbox_types::{ContainerId, ErrorKind, ExecId};
 
 use crate::container::{Attached, Containers, Phase};
@@ -152,7 +152,11 @@ impl Execs {
                 Ok(attached)
             }
             Err(error) => {
-                let code = if error.command_fault().is_some() { 126 } else { 128 };
+                let code = match error.command_fault() {
+                    Some(CommandFault::NotFound) => 127,
+                    Some(CommandFault::NotExecutable) => 126,
+                    None => 128,
+                };
                 self.update(&view.id, |view| {
                     view.running = false;
                     view.exit_code = Some(code);
