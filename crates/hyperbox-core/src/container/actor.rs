@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use hyperbox_types::run::{Streams, TerminalSize};
 use hyperbox_types::shim::ExitRecord;
-use hyperbox_types::{ContainerName, ErrorKind, Signal};
+use hyperbox_types::{ContainerName, Signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -43,7 +43,7 @@ pub struct StopOptions {
     pub timeout: Option<Duration>,
 }
 
-type Reply<T> = oneshot::Sender<Result<T>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
 
 /// What an actor can be asked.
 pub(super) enum Command {
@@ -290,7 +290,7 @@ impl Actor {
     }
 
     /// Feeds an event that cannot be refused.
-    async fn feed(&mut self, event: Event) {
+    pub(super) async fn feed(&mut self, event: Event) {
         if let Ok(actions) = self.step(event) {
             self.perform(actions).await;
         }
@@ -372,90 +372,6 @@ impl Actor {
                 self.start_prober();
             }
         }
-    }
-
-    async fn signal(&mut self, signal: Signal, all: bool) {
-        let Some(task) = &self.task else { return };
-        if let Err(error) = task.signal(None, signal, all).await
-            && error.kind != ErrorKind::NotFound
-        {
-            warn!(container = %self.record.id, %signal, %error, "signal not delivered");
-        }
-    }
-
-    async fn thaw(&mut self) {
-        if let Some(task) = &self.task
-            && let Err(error) = task.resume().await
-        {
-            warn!(container = %self.record.id, %error, "container not thawed");
-        }
-        self.life.state.phase = Phase::Running;
-    }
-
-    async fn freeze(&mut self, freeze: bool, reply: Reply<()>) {
-        let result = self.try_freeze(freeze).await;
-        let changed = result.is_ok();
-        answer(reply, result);
-        if changed {
-            self.feed(if freeze { Event::Paused } else { Event::Unpaused }).await;
-        }
-    }
-
-    async fn try_freeze(&mut self, freeze: bool) -> Result<()> {
-        let id = &self.record.id;
-        match (self.life.state.phase, freeze) {
-            (Phase::Running, true) | (Phase::Paused, false) => {}
-            (Phase::Paused, true) => {
-                return Err(ServiceError::conflict(format!("Container {id} is already paused")));
-            }
-            (Phase::Restarting, true) => return Err(self.refuse(Refusal::Restarting)),
-            (_, true) => return Err(ServiceError::conflict(format!("Container {id} is not running"))),
-            (_, false) => return Err(ServiceError::conflict(format!("Container {id} is not paused"))),
-        }
-        let task = self.running_task()?;
-        let done = if freeze {
-            task.pause().await
-        } else {
-            task.resume().await
-        };
-        done.map_err(|error| {
-            ServiceError::from_mechanism(
-                format!("Cannot {} container {id}", if freeze { "pause" } else { "unpause" }),
-                error.kind,
-                error,
-            )
-        })
-    }
-
-    fn rename(&mut self, name: ContainerName) -> Result<()> {
-        let old = std::mem::replace(&mut self.record.name, name);
-        if let Err(error) = self.try_persist() {
-            self.record.name = old;
-            return Err(error);
-        }
-        self.refresh();
-        self.inner
-            .publish("rename", &self.record, [("oldName", format!("/{old}"))]);
-        Ok(())
-    }
-
-    pub(super) fn running_task(&self) -> Result<Arc<dyn Task>> {
-        self.task
-            .clone()
-            .filter(|_| self.life.state.phase.is_alive())
-            .ok_or_else(|| self.refuse(Refusal::NotRunning))
-    }
-
-    async fn attach(&mut self, streams: Streams) -> Result<Box<dyn AttachIo>> {
-        let mechanism = |error: crate::seam::TaskError| {
-            ServiceError::from_mechanism("cannot attach to the container", error.kind, error)
-        };
-        if let Some(task) = self.task.as_ref().filter(|_| self.life.state.phase.is_alive()) {
-            return task.attach(None, streams).await.map_err(mechanism);
-        }
-        let (io, pending) = self.inner.with.tasks.prepare_attach(streams).map_err(mechanism)?;
-        self.pending_attaches.push(pending);
-        Ok(io)
     }
 
     fn take_health(&mut self, health: HealthState) {
@@ -551,6 +467,7 @@ impl Actor {
                 );
             }
             "start" => {
+                failpoint!("start.after-record");
                 self.snapshot.send_modify(|snapshot| snapshot.launches += 1);
                 self.inner.publish("start", &self.record, []);
             }
@@ -580,34 +497,6 @@ impl Actor {
         for reply in self.removers.drain(..) {
             let answered = result.clone().map_err(ServiceError::internal);
             answer(reply, answered);
-        }
-    }
-
-    fn refuse(&self, refusal: Refusal) -> ServiceError {
-        let id = &self.record.id;
-        match refusal {
-            Refusal::NotModified => ServiceError::not_modified(format!("Container {id} is in that state already")),
-            Refusal::Paused => {
-                ServiceError::conflict("cannot start a paused container, try unpause instead".to_owned())
-            }
-            Refusal::NotRunning => ServiceError::conflict(format!("container {id} is not running")),
-            Refusal::Removing => ServiceError::conflict(format!(
-                "removal of container {} is already in progress",
-                self.record.name
-            )),
-            Refusal::Dead => ServiceError::conflict("container is marked for removal and cannot be started".to_owned()),
-            Refusal::Running | Refusal::RunningPaused | Refusal::Restarting => {
-                let phase = self.life.state.phase.as_str();
-                let advice = if refusal == Refusal::RunningPaused {
-                    "unpause and then stop the container before removal or force remove"
-                } else {
-                    "stop the container before removal or force remove"
-                };
-                ServiceError::conflict(format!(
-                    "cannot remove container \"/{}\": container is {phase}: {advice}",
-                    self.record.name
-                ))
-            }
         }
     }
 }

@@ -6,6 +6,7 @@
 //! pure state machine of `lifecycle.rs`; the record it publishes is immutable and shared by all readers.
 
 mod actor;
+mod control;
 mod create;
 mod health;
 mod launch;

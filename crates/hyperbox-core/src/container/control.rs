@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+//! What an actor does to its running task, and how it refuses what the present phase does not allow.
+
+use std::sync::Arc;
+
+use hyperbox_types::run::Streams;
+use hyperbox_types::{ContainerName, ErrorKind, Signal};
+use tracing::warn;
+
+use super::Phase;
+use super::actor::{Actor, Reply, answer};
+use super::lifecycle::{Event, Refusal};
+use crate::seam::{AttachIo, Task};
+use crate::{Result, ServiceError};
+
+impl Actor {
+    pub(super) async fn signal(&mut self, signal: Signal, all: bool) {
+        let Some(task) = &self.task else { return };
+        if let Err(error) = task.signal(None, signal, all).await
+            && error.kind != ErrorKind::NotFound
+        {
+            warn!(container = %self.record.id, %signal, %error, "signal not delivered");
+        }
+    }
+
+    pub(super) async fn thaw(&mut self) {
+        if let Some(task) = &self.task
+            && let Err(error) = task.resume().await
+        {
+            warn!(container = %self.record.id, %error, "container not thawed");
+        }
+        self.life.state.phase = Phase::Running;
+    }
+
+    pub(super) async fn freeze(&mut self, freeze: bool, reply: Reply<()>) {
+        let result = self.try_freeze(freeze).await;
+        let changed = result.is_ok();
+        answer(reply, result);
+        if changed {
+            self.feed(if freeze { Event::Paused } else { Event::Unpaused }).await;
+        }
+    }
+
+    pub(super) async fn try_freeze(&mut self, freeze: bool) -> Result<()> {
+        let id = &self.record.id;
+        match (self.life.state.phase, freeze) {
+            (Phase::Running, true) | (Phase::Paused, false) => {}
+            (Phase::Paused, true) => {
+                return Err(ServiceError::conflict(format!("Container {id} is already paused")));
+            }
+            (Phase::Restarting, true) => return Err(self.refuse(Refusal::Restarting)),
+            (_, true) => return Err(ServiceError::conflict(format!("Container {id} is not running"))),
+            (_, false) => return Err(ServiceError::conflict(format!("Container {id} is not paused"))),
+        }
+        let task = self.running_task()?;
+        let done = if freeze {
+            task.pause().await
+        } else {
+            task.resume().await
+        };
+        done.map_err(|error| {
+            ServiceError::from_mechanism(
+                format!("Cannot {} container {id}", if freeze { "pause" } else { "unpause" }),
+                error.kind,
+                error,
+            )
+        })
+    }
+
+    pub(super) fn rename(&mut self, name: ContainerName) -> Result<()> {
+        let old = std::mem::replace(&mut self.record.name, name);
+        if let Err(error) = self.try_persist() {
+            self.record.name = old;
+            return Err(error);
+        }
+        self.refresh();
+        self.inner
+            .publish("rename", &self.record, [("oldName", format!("/{old}"))]);
+        Ok(())
+    }
+
+    pub(super) fn running_task(&self) -> Result<Arc<dyn Task>> {
+        self.task
+            .clone()
+            .filter(|_| self.life.state.phase.is_alive())
+            .ok_or_else(|| self.refuse(Refusal::NotRunning))
+    }
+
+    pub(super) async fn attach(&mut self, streams: Streams) -> Result<Box<dyn AttachIo>> {
+        let mechanism = |error: crate::seam::TaskError| {
+            ServiceError::from_mechanism("cannot attach to the container", error.kind, error)
+        };
+        if let Some(task) = self.task.as_ref().filter(|_| self.life.state.phase.is_alive()) {
+            return task.attach(None, streams).await.map_err(mechanism);
+        }
+        let (io, pending) = self.inner.with.tasks.prepare_attach(streams).map_err(mechanism)?;
+        self.pending_attaches.push(pending);
+        Ok(io)
+    }
+
+    pub(super) fn refuse(&self, refusal: Refusal) -> ServiceError {
+        let id = &self.record.id;
+        match refusal {
+            Refusal::NotModified => ServiceError::not_modified(format!("Container {id} is in that state already")),
+            Refusal::Paused => {
+                ServiceError::conflict("cannot start a paused container, try unpause instead".to_owned())
+            }
+            Refusal::NotRunning => ServiceError::conflict(format!("container {id} is not running")),
+            Refusal::Removing => ServiceError::conflict(format!(
+                "removal of container {} is already in progress",
+                self.record.name
+            )),
+            Refusal::Dead => ServiceError::conflict("container is marked for removal and cannot be started".to_owned()),
+            Refusal::Running | Refusal::RunningPaused | Refusal::Restarting => {
+                let phase = self.life.state.phase.as_str();
+                let advice = if refusal == Refusal::RunningPaused {
+                    "unpause and then stop the container before removal or force remove"
+                } else {
+                    "stop the container before removal or force remove"
+                };
+                ServiceError::conflict(format!(
+                    "cannot remove container \"/{}\": container is {phase}: {advice}",
+                    self.record.name
+                ))
+            }
+        }
+    }
+}
