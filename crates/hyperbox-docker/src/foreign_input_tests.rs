@@ -14,6 +14,7 @@ use crate::pattern::{finds, glob};
 use crate::query::{Query, Space, decode, parse_duration, parse_moment};
 use crate::registry_auth::from_header;
 use crate::routes;
+use crate::translate::complete::Defaults;
 use crate::translate::create::translate;
 use crate::version::ApiVersion;
 use crate::{router, version};
@@ -100,7 +101,7 @@ proptest! {
     #[test]
     fn creations(body in body()) {
         if let Ok(body) = parse_json(body.to_string().as_bytes())
-            && let Ok(wish) = translate(body, None)
+            && let Ok(wish) = translate(body, None, &Defaults::default())
         {
             // What was understood can be kept and read again.
             let kept = wish.document.to_value();

@@ -11,6 +11,7 @@ use crate::answer::{Answer, json_with};
 use crate::call::Call;
 use crate::error::{ApiError, ApiResult};
 use crate::router::{Route, route};
+use crate::translate::complete::Defaults;
 use crate::translate::create::translate;
 use crate::translate::volumes_from::inherit;
 use crate::wire::config::CreateBody;
@@ -50,7 +51,12 @@ pub(super) async fn create_container(engine: &Engine, name: &str, platform: &str
     let name = parse_name(name)?;
     let platform = parse_platform(platform)?;
     let console = body.host_config.console_size.clone();
-    let mut wish = translate(body, platform)?;
+    let facts = engine.system.facts();
+    let defaults = Defaults {
+        runtime: facts.default_runtime.clone(),
+        cgroup_v2: facts.cgroup_version == 2,
+    };
+    let mut wish = translate(body, platform, &defaults)?;
     for from in &wish.volumes_from {
         let record = engine
             .containers

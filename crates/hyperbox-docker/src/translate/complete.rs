@@ -25,8 +25,20 @@ const MASKED_PATHS: [&str; 12] = [
 
 const READ_ONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// What the engine does when a client leaves it open.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Defaults {
+    /// The runtime.
+    pub runtime: String,
+    /// Whether control groups are pure version 2, where a private view of them is the default.
+    pub cgroup_v2: bool,
+}
+
 /// Fills in what the client left open.
-pub(crate) fn complete(mut host: HostConfig, spec: &ContainerSpec) -> HostConfig {
+pub(crate) fn complete(mut host: HostConfig, spec: &ContainerSpec, defaults: &Defaults) -> HostConfig {
+    if host.runtime.is_empty() {
+        host.runtime.clone_from(&defaults.runtime);
+    }
     host.log_config.driver.clone_from(&spec.log.driver);
     if spec.network == NetworkMode::Default {
         "bridge".clone_into(&mut host.network_mode);
@@ -38,7 +50,11 @@ pub(crate) fn complete(mut host: HostConfig, spec: &ContainerSpec) -> HostConfig
         "private".clone_into(&mut host.ipc_mode);
     }
     if host.cgroupns_mode.is_empty() {
-        let mode = if host.privileged { "host" } else { "private" };
+        let mode = if host.privileged || !defaults.cgroup_v2 {
+            "host"
+        } else {
+            "private"
+        };
         mode.clone_into(&mut host.cgroupns_mode);
     }
     if host.shm_size == 0 {

@@ -11,8 +11,9 @@ use std::time::Duration;
 use hyperbox_core::container::{ContainerSpec, NetworkMode, RestartPolicy};
 use hyperbox_types::{ByteSize, Platform, Signal};
 
+use super::complete::{Defaults, complete};
 use super::document::DoorDocument;
-use super::{complete, health, log, mounts, namespaces, resources, security, volumes_from};
+use super::{health, log, mounts, namespaces, resources, security, volumes_from};
 use crate::error::{ApiError, ApiResult};
 use crate::wire::Words;
 use crate::wire::config::CreateBody;
@@ -35,7 +36,7 @@ pub(crate) struct Translated {
 ///
 /// # Errors
 /// 400 for malformed wishes, 501 for what this version cannot do.
-pub(crate) fn translate(body: CreateBody, platform: Option<Platform>) -> ApiResult<Translated> {
+pub(crate) fn translate(body: CreateBody, platform: Option<Platform>, defaults: &Defaults) -> ApiResult<Translated> {
     if body.image.is_empty() {
         // Docker says this of an empty body too, which has no image either.
         return Err(ApiError::bad_request(
@@ -97,7 +98,7 @@ pub(crate) fn translate(body: CreateBody, platform: Option<Platform>) -> ApiResu
             .filter(|command| !command.is_empty()),
     };
     let volumes_from = volumes_from::volumes_from(host)?;
-    let document = DoorDocument::of(&body, complete::complete(body.host_config.clone(), &spec));
+    let document = DoorDocument::of(&body, complete(body.host_config.clone(), &spec, defaults));
     Ok(Translated {
         spec,
         document,

@@ -11,6 +11,7 @@ use hyperbox_core::container::{
 use hyperbox_types::{ByteSize, Signal, VolumeName};
 use serde_json::{Value, json};
 
+use super::complete::Defaults;
 use super::create::{Translated, translate};
 use crate::call::parse_json;
 use crate::error::ApiResult;
@@ -23,7 +24,14 @@ fn recorded(text: &str) -> Translated {
 
 fn create(body: &Value) -> ApiResult<Translated> {
     let body: CreateBody = parse_json(body.to_string().as_bytes())?;
-    translate(body, None)
+    translate(
+        body,
+        None,
+        &Defaults {
+            runtime: "hyperbox".to_owned(),
+            cgroup_v2: true,
+        },
+    )
 }
 
 macro_rules! recording {
@@ -306,6 +314,10 @@ fn host_configuration_is_completed() {
         (None, None)
     );
     assert_eq!(host.log_config.driver, "json-file");
+    assert_eq!(
+        (host.runtime.as_str(), host.cgroupns_mode.as_str()),
+        ("hyperbox", "private")
+    );
 }
 
 #[test]

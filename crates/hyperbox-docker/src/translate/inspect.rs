@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use hyperbox_core::container::{ContainerRecord, Phase, ResolvedMount};
 use hyperbox_types::ByteSize;
 
+use super::complete::{Defaults, complete};
 use super::document::DoorDocument;
 use super::network::{KnownNetworks, endpoints};
 use super::{health, since};
@@ -74,7 +75,7 @@ pub(crate) fn inspect(record: &ContainerRecord, around: Surroundings) -> Inspect
         },
         size_rw: around.size.map(|(own, _)| own.0),
         size_root_fs: around.size.map(|(_, all)| all.0),
-        mounts: mount_points(record),
+        mounts: mount_points(record, &document),
         config: config(record, &document),
         network_settings: network_settings(record, &document, &around.networks),
     }
@@ -84,7 +85,7 @@ fn host_config(record: &ContainerRecord, document: &DoorDocument) -> serde_json:
     let mut host = document.host_config.clone();
     if host.network_mode.is_empty() {
         // Another door made this container.
-        host = super::complete::complete(host, &record.spec);
+        host = complete(host, &record.spec, &Defaults::default());
     }
     serde_json::to_value(host).unwrap_or_default()
 }
@@ -148,13 +149,30 @@ fn config(record: &ContainerRecord, document: &DoorDocument) -> ContainerConfig 
     }
 }
 
-/// Shows the mounts, but for those in memory, which Docker keeps to the host configuration unless they came in the long form.
-pub(crate) fn mount_points(record: &ContainerRecord) -> Vec<MountPoint> {
-    record.mounts.iter().filter_map(mount_point).collect()
+/// Shows the mounts; of those in memory only what came in the long form, as Docker keeps the others to the host configuration.
+pub(crate) fn mount_points(record: &ContainerRecord, document: &DoorDocument) -> Vec<MountPoint> {
+    let long_form = |target: &Path| {
+        let mounts = &document.host_config.mounts;
+        mounts
+            .iter()
+            .any(|mount| mount.kind == "tmpfs" && Path::new(&mount.target) == target)
+    };
+    let shown = |mount: &&ResolvedMount| !matches!(mount, ResolvedMount::Tmpfs { target, .. } if !long_form(target));
+    record.mounts.iter().filter(shown).map(mount_point).collect()
 }
 
-fn mount_point(mount: &ResolvedMount) -> Option<MountPoint> {
-    Some(match mount {
+fn mount_point(mount: &ResolvedMount) -> MountPoint {
+    let point = |kind, source: String, target: &Path, read_only: bool| MountPoint {
+        kind,
+        name: String::new(),
+        source,
+        destination: text(target),
+        driver: String::new(),
+        mode: String::new(),
+        read_write: !read_only,
+        propagation: "",
+    };
+    match mount {
         ResolvedMount::Bind {
             source,
             target,
@@ -162,14 +180,9 @@ fn mount_point(mount: &ResolvedMount) -> Option<MountPoint> {
             propagation,
             ..
         } => MountPoint {
-            kind: "bind",
-            name: String::new(),
-            source: text(source),
-            destination: text(target),
-            driver: String::new(),
             mode: if *read_only { "ro".to_owned() } else { String::new() },
-            read_write: !read_only,
             propagation: propagation.as_str(),
+            ..point("bind", text(source), target, *read_only)
         },
         ResolvedMount::Volume {
             name,
@@ -178,17 +191,13 @@ fn mount_point(mount: &ResolvedMount) -> Option<MountPoint> {
             read_only,
             ..
         } => MountPoint {
-            kind: "volume",
             name: name.to_string(),
-            source: text(source),
-            destination: text(target),
             driver: "local".to_owned(),
             mode: "z".to_owned(),
-            read_write: !read_only,
-            propagation: "",
+            ..point("volume", text(source), target, *read_only)
         },
-        ResolvedMount::Tmpfs { .. } => return None,
-    })
+        ResolvedMount::Tmpfs { target, read_only, .. } => point("tmpfs", String::new(), target, *read_only),
+    }
 }
 
 fn network_settings(record: &ContainerRecord, document: &DoorDocument, known: &KnownNetworks) -> NetworkSettings {

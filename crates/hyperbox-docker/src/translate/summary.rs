@@ -43,7 +43,7 @@ pub(crate) fn summary(
             annotations: record.spec.annotations.clone(),
         },
         network_settings: SummaryNetworks { networks },
-        mounts: mount_points(record),
+        mounts: mount_points(record, &document),
     }
 }
 

@@ -58,6 +58,7 @@ async fn life() {
 async fn inspection_echoes_the_host_configuration() {
     let world = World::start().await;
     let host = json!({
+        "Mounts": [{ "Type": "tmpfs", "Target": "/long" }],
         "Memory": 67_108_864, "NanoCpus": 500_000_000, "CapAdd": ["NET_ADMIN"], "Binds": ["data:/data"],
         "RestartPolicy": { "Name": "on-failure", "MaximumRetryCount": 2 }, "Tmpfs": { "/t": "size=64k" },
     });
@@ -79,6 +80,14 @@ async fn inspection_echoes_the_host_configuration() {
     assert_eq!(inspect["Config"]["Cmd"], json!(["serve", "two words"]));
     assert_eq!(inspect["State"]["StartedAt"], "0001-01-01T00:00:00Z");
     assert_eq!(inspect["Mounts"][0]["Name"], "data");
+    let kinds: Vec<_> = inspect["Mounts"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|mount| mount["Type"].clone())
+        .collect();
+    assert_eq!(kinds, ["volume", "tmpfs"]);
+    assert_eq!(echoed["Runtime"], "hyperbox");
     assert!(inspect["SizeRootFs"].is_u64());
     let update = json!({ "Memory": 134_217_728, "MemorySwap": 268_435_456, "RestartPolicy": { "Name": "always" } });
     assert_eq!(

@@ -2,8 +2,9 @@
 //! What holds for every request: headers, versions, refusals, limits, draining.
 
 use http::{Method, StatusCode};
+use hyperbox_docker::{DoorConfig, serve};
 use serde_json::json;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::read_head;
 use crate::world::World;
@@ -104,6 +105,31 @@ async fn web_pages_and_foreign_media_types_are_refused() {
         "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}";
     let mut stream = world.raw(request).await;
     assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 400"));
+}
+
+#[tokio::test]
+async fn over_tcp_only_this_machine_may_be_named() {
+    let world = World::start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(serve(
+        listener,
+        world.engine.clone(),
+        DoorConfig::default(),
+        world.shutdown.clone(),
+    ));
+    for (host, status) in [
+        (address.to_string().as_str(), "200"),
+        ("localhost", "200"),
+        ("evil.example", "403"),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("connect");
+        let request = format!("GET /version HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("write");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {answer}");
+    }
 }
 
 #[tokio::test]
