@@ -63,15 +63,17 @@ fn privileged_a_pull_into_a_full_disk_says_so_and_leaves_nothing() {
 fn privileged_a_container_that_fills_the_disk_can_be_removed() {
     let environment = small("24m");
     environment.load_starter();
-    environment.detached(
-        &["--name", "filler"],
-        &[
-            "sh",
-            "-c",
-            "dd if=/dev/zero of=/big bs=1M 2>/dev/null; echo full; sleep 600",
-        ],
-    );
-    environment.wait_for_log("filler", "full");
+    let script = "dd if=/dev/zero of=/big bs=1M; exec sleep 600";
+    environment.detached(&["--name", "filler"], &["sh", "-c", script]);
+    hyperbox_testkit::wait_for("a full disk", || {
+        // The log is on the full disk, too.
+        let top = environment.hb(["top", "filler"]);
+        if top.stdout.contains("sleep 600") && !top.stdout.contains("dd if") {
+            Ok(())
+        } else {
+            Err(top.to_string())
+        }
+    });
     let output = environment.hb(["run", "--rm", STARTER, "true"]);
     assert!(
         output.code == 0 || output.stderr.to_lowercase().contains("no space left"),

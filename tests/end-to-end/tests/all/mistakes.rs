@@ -38,20 +38,20 @@ fn privileged_commands_that_cannot_be_executed() {
 fn privileged_wrong_options() {
     let environment = TestEnvironment::with_starter();
     let cases: &[(&[&str], &str)] = &[
-        (&["run", "--no-such-flag", STARTER], "--no-such-flag"),
-        (&["run", "--memory", "lots", STARTER], "lots"),
-        (&["run", "--memory", "1k", STARTER], "memory"),
-        (&["run", "--network", "nosuch", STARTER], "nosuch"),
-        (&["run", "--runtime", "nosuch", STARTER], "nosuch"),
-        (&["run", "--user", "nobodyknows", STARTER], "nobodyknows"),
-        (&["run", "--cap-add", "NOSUCH", STARTER], "NOSUCH"),
-        (&["run", "--name", "not valid", STARTER], "not valid"),
-        (&["run", "--restart", "sometimes", STARTER], "sometimes"),
+        (&["run", "--rm", "--no-such-flag", STARTER], "--no-such-flag"),
+        (&["run", "--rm", "--memory", "lots", STARTER], "lots"),
+        (&["run", "--rm", "--memory", "1k", STARTER], "memory"),
+        (&["run", "--rm", "--network", "nosuch", STARTER], "nosuch"),
+        (&["run", "--rm", "--runtime", "nosuch", STARTER], "nosuch"),
+        (&["run", "--rm", "--user", "nobodyknows", STARTER], "nobodyknows"),
+        (&["run", "--rm", "--cap-add", "NOSUCH", STARTER], "NOSUCH"),
+        (&["run", "--rm", "--name", "not valid", STARTER], "not valid"),
+        (&["run", "--rm", "--restart", "sometimes", STARTER], "sometimes"),
         (&["run", "--rm", "--restart", "always", STARTER], "--rm"),
-        (&["run", "-v", "relative/path:/x", STARTER], "relative/path"),
-        (&["run", "--cpuset-cpus", "4096", STARTER], "4096"),
-        (&["run", "--ulimit", "nosuch=1", STARTER], "nosuch"),
-        (&["run", "--device", "/dev/nosuch", STARTER], "/dev/nosuch"),
+        (&["run", "--rm", "-v", "relative/path:/x", STARTER], "relative/path"),
+        (&["run", "--rm", "--cpuset-cpus", "4096", STARTER], "4096"),
+        (&["run", "--rm", "--ulimit", "nosuch=1", STARTER], "nosuch"),
+        (&["run", "--rm", "--device", "/dev/nosuch", STARTER], "/dev/nosuch"),
         (&["run", "UPPER/case", "true"], "UPPER/case"),
         (&["run"], "run"),
     ];
@@ -118,7 +118,7 @@ fn privileged_states_that_do_not_allow_it() {
     let _used = environment
         .hb(["rmi", STARTER])
         .exits_with(1)
-        .complains("in use")
+        .complains("is using its referenced image")
         .complains(STARTER);
     // Starting what runs and stopping what is stopped is no mistake.
     environment.hb(["start", "running"]).succeeds();

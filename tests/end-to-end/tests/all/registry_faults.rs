@@ -66,16 +66,19 @@ impl Setting {
 }
 
 fn status(code: u16) -> Fault {
-    Fault::Status(
-        code,
-        Vec::new(),
-        format!(r#"{{"errors":[{{"code":"TEST","message":"refused with {code}"}}]}}"#),
-    )
+    let (name, message) = match code {
+        401 => ("UNAUTHORIZED", "authentication required"),
+        403 => ("DENIED", "requested access to the resource is denied"),
+        404 => ("MANIFEST_UNKNOWN", "manifest unknown"),
+        _ => ("UNKNOWN", "unknown error"),
+    };
+    let body = format!(r#"{{"errors":[{{"code":"{name}","message":"{message}"}}]}}"#);
+    Fault::Status(code, Vec::new(), body)
 }
 
 #[test]
 fn privileged_wrong_bytes_are_never_kept() {
-    setting().fails("/blobs/", Fault::WrongBytes, "digest");
+    setting().fails("/blobs/", Fault::WrongBytes, "does not match");
 }
 
 #[test]
