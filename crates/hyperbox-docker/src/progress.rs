@@ -41,6 +41,10 @@ impl Pacer {
             TransferProgress::Status { id: Some(id), status } => {
                 (!quiet).then(|| json!({ "status": status, "progressDetail": {}, "id": id }))
             }
+            // A whole line is text for people, as `load` prints it; anything else is a state.
+            TransferProgress::Status { id: None, status } if status.ends_with('\n') => {
+                Some(json!({ "stream": status }))
+            }
             TransferProgress::Status { id: None, status } => Some(json!({ "status": status })),
             TransferProgress::Advance {
                 id,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::container::{ContainerSpec, NamespaceMode, ResolvedMount};
+use crate::container::{ContainerSpec, ResolvedMount};
 
 /// Files that the engine writes for a container and mounts into it.
 #[derive(Debug, Clone)]
@@ -45,15 +45,8 @@ pub(crate) fn to_oci(spec: &ContainerSpec, mounts: &[ResolvedMount], files: Opti
             &[kernel_mode, "nosuid", "noexec", "nodev"],
         ),
     ];
-    if spec.namespaces.ipc == NamespaceMode::Host {
-        list.push(bind(
-            Path::new("/dev/mqueue"),
-            Path::new("/dev/mqueue"),
-            &["rbind", "nosuid", "noexec", "nodev"],
-        ));
-    } else {
-        list.push(mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]));
-    }
+    // In the host's IPC namespace this shows the host's queues; whether the host has them mounted anywhere does not matter.
+    list.push(mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]));
     if !taken("/dev/shm") {
         match shm {
             Shm::Own => {
