@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! What is said when a container cannot start, and that nothing of the attempt is left.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
 mod support;
 
 use hyperbox_types::shim::CommandFault;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! More processes in a running container, terminals, signals and the small init.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
 mod support;
 
 use std::io::{Read, Write};

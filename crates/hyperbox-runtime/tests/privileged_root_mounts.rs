@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Root filesystems: overlays of many layers, read-only views, and mounting one for another runtime.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
 mod support;
 
 use hyperbox_runtime::mount_root;

@@ -64,23 +64,20 @@ fn protect_path(place: BorrowedFd<'_>) -> Result<(), Errno> {
 /// Covers a directory with an empty read-only one, and a file with the host's `/dev/null`: the container's could be a link
 /// (CVE-2025-31133). All directories share one empty file system.
 fn mask(place: BorrowedFd<'_>, empty: &mut Option<OwnedFd>) -> Result<(), Errno> {
-    let cover = if place::is_directory(place)? {
-        if let Some(empty) = empty {
-            copy(empty.as_fd(), OpenTreeFlags::empty())?
-        } else {
-            let made = make_empty()?;
-            let copy = copy(made.as_fd(), OpenTreeFlags::empty())?;
-            *empty = Some(made);
-            copy
-        }
-    } else {
-        rustix::mount::open_tree(
-            CWD,
-            c"/dev/null",
-            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
-        )?
-    };
-    attach(cover.as_fd(), place)
+    if !place::is_directory(place)? {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let null = rustix::mount::open_tree(CWD, c"/dev/null", flags)?;
+        return attach(null.as_fd(), place);
+    }
+    if let Some(empty) = empty {
+        let cover = copy(empty.as_fd(), OpenTreeFlags::empty())?;
+        return attach(cover.as_fd(), place);
+    }
+    // Attached before it is copied: kernels before 6.15 copy no detached mount.
+    let made = make_empty()?;
+    attach(made.as_fd(), place)?;
+    *empty = Some(made);
+    Ok(())
 }
 
 fn make_empty() -> Result<OwnedFd, Errno> {
