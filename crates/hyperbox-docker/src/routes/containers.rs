@@ -98,11 +98,22 @@ async fn changes(call: Call) -> ApiResult<Answer> {
 }
 
 async fn rename(call: Call) -> ApiResult<Answer> {
+    let allocating = |error: &ApiError| format!("Error when allocating new name: {}", error.message());
     let text = call.query.text("name");
     let name = parse_name(text)
-        .map_err(|error| ApiError::bad_request(format!("Error when allocating new name: {}", error.message())))?
+        .map_err(|error| ApiError::bad_request(allocating(&error)))?
         .ok_or_else(|| ApiError::bad_request("Neither old nor new names may be empty"))?;
-    call.engine().containers.rename(call.parameter("id"), name).await?;
+    call.engine()
+        .containers
+        .rename(call.parameter("id"), name)
+        .await
+        .map_err(|error| {
+            let error = ApiError::from(error);
+            match error.status() {
+                StatusCode::CONFLICT => ApiError::new(StatusCode::CONFLICT, allocating(&error)),
+                _ => error,
+            }
+        })?;
     Ok(no_content())
 }
 

@@ -14,6 +14,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::progress::lines;
 use crate::registry_auth::from_header;
 use crate::router::{Route, route};
+use crate::translate::image::parse_reference;
 
 pub(super) const ROUTES: &[Route] = &[
     route!(Post "/images/create" => pull),
@@ -25,23 +26,6 @@ pub(super) const ROUTES: &[Route] = &[
 
 /// The header with the credentials for the registry.
 const AUTH: &str = "x-registry-auth";
-
-/// Parses a reference, with Docker's text for what is none.
-///
-/// # Errors
-/// 400 `invalid reference format`.
-pub(super) fn parse_reference(text: &str) -> ApiResult<ImageReference> {
-    ImageReference::parse_untagged(text).map_err(|error| {
-        let message = if error.reason == "repository name must be lowercase" {
-            let name = text.split(['@', ':']).next().unwrap_or(text);
-            let library = if name.contains('/') { "" } else { "library/" };
-            format!("invalid reference format: repository name ({library}{name}) must be lowercase")
-        } else {
-            "invalid reference format".to_owned()
-        };
-        ApiError::bad_request(message)
-    })
-}
 
 /// Joins a name with a tag or digest that is given apart; without either, the tag is `latest`.
 ///

@@ -73,8 +73,14 @@ fn is_named(image: &ImageRecord, pattern: &str) -> bool {
     image.references.iter().chain(&image.digests).any(matches)
 }
 
+/// Returns the name of the image, refusing what can be none.
+fn name(call: &Call) -> ApiResult<&str> {
+    let name = call.parameter("name");
+    image::parse_reference(name).map(|_| name)
+}
+
 async fn inspect(call: Call) -> ApiResult<Answer> {
-    let record = call.engine().images.get(call.parameter("name"))?;
+    let record = call.engine().images.get(name(&call)?)?;
     Ok(json(&image::inspect(
         &record,
         &call.engine().system.facts().storage_driver,
@@ -83,13 +89,13 @@ async fn inspect(call: Call) -> ApiResult<Answer> {
 }
 
 async fn history(call: Call) -> ApiResult<Answer> {
-    let record = call.engine().images.get(call.parameter("name"))?;
+    let record = call.engine().images.get(name(&call)?)?;
     Ok(json(&image::history(&record)))
 }
 
 async fn tag(call: Call) -> ApiResult<Answer> {
     let target = join_reference(call.query.text("repo"), call.query.text("tag"))?;
-    call.engine().images.tag(call.parameter("name"), target).await?;
+    call.engine().images.tag(name(&call)?, target).await?;
     Ok(status(StatusCode::CREATED))
 }
 
@@ -98,7 +104,7 @@ async fn remove(call: Call) -> ApiResult<Answer> {
         force: call.query.flag("force"),
         no_prune: call.query.flag("noprune"),
     };
-    let removed = call.engine().images.remove(call.parameter("name"), options).await?;
+    let removed = call.engine().images.remove(name(&call)?, options).await?;
     Ok(json(&image::removed(removed)))
 }
 

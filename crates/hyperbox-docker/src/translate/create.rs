@@ -13,6 +13,7 @@ use hyperbox_types::{ByteSize, Platform, Signal};
 
 use super::complete::{Defaults, complete};
 use super::document::DoorDocument;
+use super::image::parse_reference;
 use super::{health, log, mounts, namespaces, resources, security, volumes_from};
 use crate::error::{ApiError, ApiResult};
 use crate::wire::Words;
@@ -43,11 +44,12 @@ pub(crate) fn translate(body: CreateBody, platform: Option<Platform>, defaults: 
             "config cannot be empty in order to create a container",
         ));
     }
+    parse_reference(&body.image)?;
     refuse_unsupported(&body)?;
     let mut warnings = Vec::new();
     let network = namespaces::network_mode(&body.host_config.network_mode)?;
     check_ports(&body.host_config, &network, &mut warnings)?;
-    let endpoint = endpoint(&body);
+    let endpoint = endpoint(&body)?;
     let host = &body.host_config;
     let spec = ContainerSpec {
         platform,
@@ -215,7 +217,7 @@ struct EndpointWish {
 }
 
 /// What the client wishes for the endpoint in its (only) network.
-fn endpoint(body: &CreateBody) -> EndpointWish {
+fn endpoint(body: &CreateBody) -> ApiResult<EndpointWish> {
     let wish = body.networking_config.endpoints_config.values().next();
     let address = wish
         .and_then(|wish| wish.ipam_config.as_ref())
@@ -223,10 +225,25 @@ fn endpoint(body: &CreateBody) -> EndpointWish {
     let mac_address = wish.map(|wish| wish.mac_address.as_str()).filter(|mac| !mac.is_empty());
     // Clients older than 1.44 send it beside the image.
     let mac_address = mac_address.or(Some(body.mac_address.as_str()).filter(|mac| !mac.is_empty()));
-    EndpointWish {
+    if let Some(mac) = mac_address.filter(|mac| !is_mac_address(mac)) {
+        let network = &body.host_config.network_mode;
+        let network = if matches!(network.as_str(), "" | "default") {
+            "bridge"
+        } else {
+            network
+        };
+        let message = format!("invalid config for network {network}: invalid MAC address {mac}");
+        return Err(ApiError::bad_request(message));
+    }
+    Ok(EndpointWish {
         address,
         mac_address: mac_address.map(str::to_owned),
-    }
+    })
+}
+
+fn is_mac_address(text: &str) -> bool {
+    let octet = |octet: &str| octet.len() == 2 && octet.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.split([':', '-']).count() == 6 && text.split([':', '-']).all(octet)
 }
 
 fn environment(env: &[String]) -> ApiResult<Vec<String>> {

@@ -5,10 +5,28 @@ use hyperbox_core::image::{HistoryEntry, ImageConfig, ImageRecord, RemovedImage}
 use hyperbox_types::ImageReference;
 
 use super::{health, since};
+use crate::error::{ApiError, ApiResult};
 use crate::version::ApiVersion;
 use crate::wire::container::GraphDriver;
 use crate::wire::image::{self, HistoryItem, ImageInspect, ImageMetadata, ImageSummary, Removed, RootFs};
 use crate::wire::{Empty, Set};
+
+/// Parses a reference, with Docker's text for what is none.
+///
+/// # Errors
+/// 400 `invalid reference format`.
+pub(crate) fn parse_reference(text: &str) -> ApiResult<ImageReference> {
+    ImageReference::parse_untagged(text).map_err(|error| {
+        let message = if error.reason == "repository name must be lowercase" {
+            let name = text.split(['@', ':']).next().unwrap_or(text);
+            let library = if name.contains('/') { "" } else { "library/" };
+            format!("invalid reference format: repository name ({library}{name}) must be lowercase")
+        } else {
+            "invalid reference format".to_owned()
+        };
+        ApiError::bad_request(message)
+    })
+}
 
 /// Clients older than this want the size twice, and `<none>:<none>` for an image without names.
 const MODERN: u16 = 44;

@@ -77,6 +77,14 @@ async fn tag_filter_remove() {
         world.delete("/images/nosuch").await.failure(),
         (404, "No such image: nosuch:latest".to_owned())
     );
+    let inspected = world.get("/images/HB/json").await.failure();
+    assert_eq!(
+        inspected,
+        (
+            400,
+            "invalid reference format: repository name (library/HB) must be lowercase".to_owned()
+        )
+    );
     let upper = world
         .post(&format!("/images/{IMAGE}/tag?repo=HB"), None)
         .await
