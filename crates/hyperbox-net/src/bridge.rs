@@ -145,6 +145,9 @@ impl BridgeNetwork {
         ];
         let configured = prepared.route.requests(requests);
         configured.map_err(error("set the container's address and route"))?;
+        let waiting = error("wait for the container's link");
+        route::wait_until_operational(&mut kernel.route, &host_name).map_err(&waiting)?;
+        route::wait_until_operational(&mut prepared.route, INNER_NAME).map_err(&waiting)?;
         Ok(host_name)
     }
 

@@ -29,26 +29,46 @@ const KEY_TYPE_IFNAME: u32 = 41;
 /// Key byte order "host" in the nft program's own attributes.
 const KEY_BYTE_ORDER: [u8; 6] = [0, 4, 1, 0, 0, 0];
 
-/// Chain, comment and content of each rule, in order.
-const RULES: [(&str, &str, fn(&mut Message)); 3] = [
-    (POSTROUTING, "1: containers to the outside", |list| {
-        load_name(list, Side::Input);
-        lookup(list, MASQUERADE, Membership::In);
-        load_name(list, Side::Output);
-        lookup(list, BRIDGES, Membership::NotIn);
-        masquerade(list);
-    }),
-    (FORWARD, "1: from containers", |list| {
-        load_name(list, Side::Input);
-        lookup(list, BRIDGES, Membership::In);
-        accept(list);
-    }),
-    (FORWARD, "1: answers to containers", |list| {
-        load_name(list, Side::Output);
-        lookup(list, BRIDGES, Membership::In);
-        known_connection(list);
-        accept(list);
-    }),
+/// One of our rules.
+struct Rule {
+    chain: &'static str,
+    /// Which rule it is, in which version.
+    comment: &'static str,
+    content: fn(&mut Message),
+}
+
+/// All rules, in order.
+const RULES: [Rule; 3] = [
+    Rule {
+        chain: POSTROUTING,
+        comment: "1: containers to the outside",
+        content: |list| {
+            load_name(list, Side::Input);
+            lookup(list, MASQUERADE, Membership::In);
+            load_name(list, Side::Output);
+            lookup(list, BRIDGES, Membership::NotIn);
+            masquerade(list);
+        },
+    },
+    Rule {
+        chain: FORWARD,
+        comment: "1: from containers",
+        content: |list| {
+            load_name(list, Side::Input);
+            lookup(list, BRIDGES, Membership::In);
+            accept(list);
+        },
+    },
+    Rule {
+        chain: FORWARD,
+        comment: "1: answers to containers",
+        content: |list| {
+            load_name(list, Side::Output);
+            lookup(list, BRIDGES, Membership::In);
+            known_connection(list);
+            accept(list);
+        },
+    },
 ];
 
 /// A bridge and how its packets leave.
@@ -121,7 +141,7 @@ impl Table {
         let present: BTreeSet<_> = ours.map(|rule| (rule.chain, rule.comment)).collect();
         let expected = RULES
             .iter()
-            .map(|(chain, comment, _)| ((*chain).to_owned(), (*comment).to_owned()));
+            .map(|rule| (rule.chain.to_owned(), rule.comment.to_owned()));
         Ok(present == expected.collect())
     }
 
@@ -137,12 +157,18 @@ impl Table {
             self.chain(POSTROUTING, "nat", HOOK_POSTROUTING, PRIORITY_SOURCE_NAT),
             self.chain(FORWARD, "filter", HOOK_FORWARD, PRIORITY_FILTER),
         ];
-        messages.extend(RULES.iter().map(|(chain, comment, content)| {
-            let mut rule = message(Verb::NewRule, flag::CREATE | flag::APPEND);
-            rule.text(1, &self.name).text(2, chain).nest(4, *content);
-            rule.bytes(7, &comment_bytes(comment));
-            rule
-        }));
+        messages.extend(RULES.iter().map(
+            |Rule {
+                 chain,
+                 comment,
+                 content,
+             }| {
+                let mut rule = message(Verb::NewRule, flag::CREATE | flag::APPEND);
+                rule.text(1, &self.name).text(2, chain).nest(4, *content);
+                rule.bytes(7, &comment_bytes(comment));
+                rule
+            },
+        ));
         messages
     }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -22,12 +23,19 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
+const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_GROUP: u16 = 27;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
+
+/// `IF_OPER_UP` (RFC 2863).
+const OPERATIONAL: u8 = 6;
+/// How long [`wait_until_operational`] looks before it gives up: 50 times a fifth of a millisecond.
+const LOOKS: usize = 50;
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// The group of links that are about to go (`hbdl`).
 const DOOMED: u32 = 0x6862_646c;
@@ -41,6 +49,8 @@ pub(crate) struct Link {
     pub(crate) kind: Option<String>,
     /// Index of the bridge the link is a port of.
     pub(crate) master: Option<u32>,
+    /// Whether packets pass.
+    pub(crate) operational: bool,
 }
 
 impl Link {
@@ -136,6 +146,22 @@ pub(crate) fn up_message(index: u32) -> Message {
     Message::new(SET_LINK, flag::REQUEST, &structure(index, UP))
 }
 
+/// Waits until packets pass a link whose peer was just set up.
+///
+/// The kernel notices a carrier in a work item (`net/core/link_watch.c`). Until that has run the queue of a veth drops what it is given and
+/// its bridge port is disabled: the first address resolution would be lost, and repeated only after a second. Since Linux 6.9 asking
+/// for the link runs the work at once, so this asks once; older kernels need a few looks. A link that does not come up is no failure.
+pub(crate) fn wait_until_operational(socket: &mut Socket, name: &str) -> io::Result<()> {
+    for _ in 0..LOOKS {
+        match find(socket, name)? {
+            Some(link) if !link.operational => std::thread::park_timeout(PAUSE),
+            _ => return Ok(()),
+        }
+    }
+    tracing::debug!(link = name, "link is not operational yet");
+    Ok(())
+}
+
 /// Removes one link; that it is gone already is success.
 pub(crate) fn remove(socket: &mut Socket, index: u32) -> io::Result<()> {
     let message = Message::new(DELETE_LINK, flag::REQUEST, &structure(index, 0));
@@ -193,6 +219,7 @@ fn parse(body: &[u8]) -> Option<Link> {
         name: text(attributes.find(IFLA_IFNAME)?)?.to_owned(),
         kind: kind.and_then(text).map(str::to_owned),
         master: attributes.find(IFLA_MASTER).and_then(number),
+        operational: attributes.find(IFLA_OPERSTATE) == Some(&[OPERATIONAL]),
     })
 }
 

@@ -5,4 +5,7 @@ mod address;
 mod link;
 
 pub(crate) use address::{Address, Route, add_address, address_message, addresses, default_route_message, routes};
-pub(crate) use link::{Link, NewVeth, create_bridge, create_veth, find, list, remove, remove_all, set_up, up_message};
+pub(crate) use link::{
+    Link, NewVeth, create_bridge, create_veth, find, list, remove, remove_all, set_up, up_message,
+    wait_until_operational,
+};
