@@ -46,7 +46,7 @@ fn privileged_wrong_options() {
         (&["run", "--rm", "--user", "nobodyknows", STARTER], "nobodyknows"),
         (&["run", "--rm", "--cap-add", "NOSUCH", STARTER], "NOSUCH"),
         (&["run", "--rm", "--name", "not valid", STARTER], "not valid"),
-        (&["run", "--rm", "--restart", "sometimes", STARTER], "sometimes"),
+        (&["run", "--restart", "sometimes", STARTER], "sometimes"),
         (&["run", "--rm", "--restart", "always", STARTER], "--rm"),
         (&["run", "--rm", "-v", "relative/path:/x", STARTER], "relative/path"),
         (&["run", "--rm", "--cpuset-cpus", "4096", STARTER], "4096"),

@@ -131,7 +131,7 @@ fn privileged_dropped_connections_are_retried() {
 
 #[test]
 fn privileged_server_errors_without_end_are_given_up() {
-    setting().fails("/manifests/", status(500), "500");
+    setting().fails("/manifests/", Fault::Status(500, Vec::new(), String::new()), "500");
 }
 
 #[test]
