@@ -170,3 +170,25 @@ async fn shutdown_drains_and_then_drops() {
             .is_alive()
     );
 }
+
+#[tokio::test]
+async fn idle_connections_do_not_delay_the_end() {
+    let world = World::start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    // So long that the test would never end if the door waited for it.
+    let config = DoorConfig {
+        drain: std::time::Duration::from_secs(86_400),
+        ..DoorConfig::default()
+    };
+    let served = tokio::spawn(serve(listener, world.engine.clone(), config, world.shutdown.clone()));
+    let _silent = tokio::net::TcpStream::connect(address).await.expect("connect");
+    let mut idle = tokio::net::TcpStream::connect(address).await.expect("connect");
+    idle.write_all(b"HEAD /_ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .expect("write");
+    let mut answer = [0; 4096];
+    assert_ne!(idle.read(&mut answer).await.expect("an answer"), 0);
+    world.shutdown.cancel();
+    served.await.expect("the door ended");
+}
