@@ -31,6 +31,17 @@ pub struct Running {
     pub stdout: std::io::PipeReader,
     pub stderr: std::io::PipeReader,
     cgroup: Option<String>,
+    _guard: Guard,
+}
+
+/// Ends a container whose test failed; does nothing for one that was finished.
+struct Guard(hyperbox_runtime::Cgroups);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.0.kill_all());
+        drop(self.0.remove());
+    }
 }
 
 /// The plan of three streams, and the ends to read.
@@ -81,8 +92,10 @@ pub fn start_request(make: impl FnOnce(StdioPlan) -> StartRequest) -> Result<Run
         .as_ref()
         .and_then(|linux| linux.cgroups_path().as_ref())
         .map(|path| path.display().to_string());
+    let container = start(request)?;
     Ok(Running {
-        container: start(request)?,
+        _guard: Guard(container.cgroups().clone()),
+        container,
         stdout,
         stderr,
         cgroup,
