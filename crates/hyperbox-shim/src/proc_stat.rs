@@ -10,9 +10,13 @@ pub(crate) fn start_time(pid: u32) -> io::Result<u64> {
     parse_start_time(&text).ok_or_else(|| io::Error::other("malformed stat file"))
 }
 
-/// Lists the processes that share a process's pid namespace.
+/// Lists the processes that share a process's pid namespace; only the process itself when that is this process's namespace too,
+/// as then nothing tells the container's processes from the machine's.
 pub(crate) fn in_pid_namespace_of(pid: u32) -> io::Result<Vec<u32>> {
     let namespace = std::fs::read_link(format!("/proc/{pid}/ns/pid"))?;
+    if namespace == std::fs::read_link("/proc/self/ns/pid")? {
+        return Ok(vec![pid]);
+    }
     let mut pids = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -79,6 +83,12 @@ mod tests {
         assert_eq!(parse_start_time(""), None);
         assert_eq!(parse_start_time("1 (sh) S 1"), None);
         assert!(start_time(std::process::id()).unwrap() > 0);
+    }
+
+    #[test]
+    fn the_machines_processes_are_never_listed() {
+        let own = std::process::id();
+        assert_eq!(in_pid_namespace_of(own).unwrap(), [own]);
     }
 
     #[test]

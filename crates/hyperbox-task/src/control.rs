@@ -6,6 +6,7 @@
 //! announced, the exit record decides between `Exited` and `Lost`.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -155,9 +156,15 @@ impl Control {
         self.closed.clone()
     }
 
-    /// Makes an exec known before it is asked for, so that its end cannot be missed.
-    pub(crate) fn expect_exec(&self, exec: &ExecId) {
-        lock(&self.execs).insert(exec.clone(), watch::channel(None).0);
+    /// Makes an exec known before it is asked for, so that its end cannot be missed; `false` when it is known already.
+    pub(crate) fn expect_exec(&self, exec: &ExecId) -> bool {
+        match lock(&self.execs).entry(exec.clone()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                entry.insert(watch::channel(None).0);
+                true
+            }
+        }
     }
 
     /// Forgets an exec that could not be started.

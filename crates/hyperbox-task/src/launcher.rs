@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use hyperbox_core::seam::TaskError;
 use hyperbox_types::ErrorKind;
@@ -17,6 +18,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
 use hyperbox_sys::message;
+
+/// How long a launcher whose socket has ended may take to be gone.
+const DEATH: Duration = Duration::from_secs(1);
 
 /// Starts and restarts the launcher.
 #[derive(Debug)]
@@ -76,6 +80,20 @@ impl Launcher {
             kind: ErrorKind::Unavailable,
             ..TaskError::io("the launcher does not take requests", source)
         })
+    }
+
+    /// Tells whether the launcher has died, and forgets it then.
+    pub(crate) async fn has_died(&self) -> bool {
+        let mut slot = self.running.lock().await;
+        let Some(running) = slot.as_mut() else {
+            return true;
+        };
+        // Its socket ends before the process can be reaped, so a moment of patience tells the difference.
+        let died = tokio::time::timeout(DEATH, running.process.wait()).await.is_ok();
+        if died {
+            *slot = None;
+        }
+        died
     }
 
     fn start(&self) -> Result<Running, TaskError> {

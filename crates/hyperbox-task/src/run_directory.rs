@@ -87,6 +87,11 @@ impl RunDirectory {
         self.path.exists()
     }
 
+    /// Tells whether no shim has done anything in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        std::fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none())
+    }
+
     /// Reads what the shim has made, if it wrote that down.
     pub(crate) fn launch_record(&self) -> Option<LaunchRecord> {
         self.read(LAUNCH_FILE)

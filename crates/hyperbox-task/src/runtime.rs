@@ -100,18 +100,17 @@ impl ShimTaskRuntime {
         Ok(directory)
     }
 
+    /// Asks the launcher for a shim. A launcher that dies before it has forked takes the request with it: then it is made again.
     async fn request(&self, launch: LaunchTask, directory: &RunDirectory) -> Result<ShimTask, TaskError> {
-        let (ours, theirs) = UnixStream::pair().map_err(|error| TaskError::io("cannot make a socket", error))?;
-        let theirs = into_blocking(theirs)?;
         let mut fds = vec![FdRole::Control];
-        let mut descriptors: Vec<BorrowedFd<'_>> = vec![theirs.as_fd()];
-        if let Some(namespace) = &launch.network_namespace {
+        let mut passed = Vec::new();
+        if let Some(namespace) = launch.network_namespace {
             fds.push(FdRole::NetworkNamespace);
-            descriptors.push(namespace.as_fd());
+            passed.push(namespace);
         }
-        for pending in &launch.attached {
+        for pending in launch.attached {
             fds.push(FdRole::Attach(pending.streams));
-            descriptors.push(pending.stream.as_fd());
+            passed.push(pending.stream);
         }
         let request = Launch {
             container: launch.container,
@@ -129,13 +128,28 @@ impl ShimTaskRuntime {
             .map_err(io::Error::other)
             .and_then(|payload| message::frame(&payload, MAX_MESSAGE))
             .map_err(|error| TaskError::io("cannot encode the launch request", error))?;
-        self.launcher.send(&bytes, &descriptors).await?;
-        // Only the shim may hold them now, or their ends would never be seen.
-        drop(descriptors);
-        drop((theirs, launch.attached, launch.network_namespace));
-        let mut messages = Messages::new(ours);
-        let record = launched(&mut messages).await?;
+        let mut messages = self.send(&bytes, &passed).await?;
+        let record = match launched(&mut messages).await? {
+            Some(record) => record,
+            None if directory.is_empty() && self.launcher.has_died().await => {
+                messages = self.send(&bytes, &passed).await?;
+                launched(&mut messages).await?.ok_or_else(no_answer)?
+            }
+            None => return Err(no_answer()),
+        };
         Ok(ShimTask::new(directory.clone(), record, messages, Vec::new()))
+    }
+
+    /// Sends a launch request with a new control connection, and returns our end of that.
+    async fn send(&self, request: &[u8], passed: &[OwnedFd]) -> Result<Messages, TaskError> {
+        let (ours, theirs) = UnixStream::pair().map_err(|error| TaskError::io("cannot make a socket", error))?;
+        // Only the shim may hold its end afterwards, or its end would never be seen.
+        let theirs = into_blocking(theirs)?;
+        let descriptors: Vec<BorrowedFd<'_>> = std::iter::once(theirs.as_fd())
+            .chain(passed.iter().map(AsFd::as_fd))
+            .collect();
+        self.launcher.send(request, &descriptors).await?;
+        Ok(Messages::new(ours))
     }
 }
 
@@ -226,18 +240,19 @@ impl TaskRuntime for ShimTaskRuntime {
     }
 }
 
-/// Waits for the news of a launch.
-async fn launched(messages: &mut Messages) -> Result<LaunchRecord, TaskError> {
+/// Waits for the news of a launch; `None` when the shim ended, or never was, without any.
+async fn launched(messages: &mut Messages) -> Result<Option<LaunchRecord>, TaskError> {
     match messages.next().await {
-        Ok(Some(ShimMessage::Launched(record))) => Ok(record),
+        Ok(Some(ShimMessage::Launched(record))) => Ok(Some(record)),
         Ok(Some(ShimMessage::LaunchFailed(error))) => Err(from_shim(error)),
         Ok(Some(_)) => Err(TaskError::new(ErrorKind::Internal, "the shim spoke out of turn")),
-        Ok(None) => Err(TaskError::new(
-            ErrorKind::Unavailable,
-            "the shim ended before the container ran",
-        )),
+        Ok(None) => Ok(None),
         Err(error) => Err(TaskError::io("cannot read from the shim", error)),
     }
+}
+
+fn no_answer() -> TaskError {
+    TaskError::new(ErrorKind::Unavailable, "the shim ended before the container ran")
 }
 
 /// Takes a socket out of the event loop's hands; who receives it decides anew whether it blocks.

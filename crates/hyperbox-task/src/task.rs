@@ -83,7 +83,10 @@ impl Task for ShimTask {
             fds: attached.iter().map(|pending| FdRole::Attach(pending.streams)).collect(),
         };
         let descriptors = attached.into_iter().map(|pending| pending.stream).collect();
-        self.control.expect_exec(exec);
+        if !self.control.expect_exec(exec) {
+            let message = format!("there is an exec {} in the container already", exec.short());
+            return Err(TaskError::new(ErrorKind::AlreadyExists, message));
+        }
         match self.control.call(ShimCall::Exec(Box::new(launch)), descriptors).await {
             Ok(ShimReply::Started { pid }) => Ok(pid),
             Ok(other) => Err(unexpected(&other)),

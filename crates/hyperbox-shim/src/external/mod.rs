@@ -240,6 +240,8 @@ fn prepare_bundle(directory: &Path) -> Result<PathBuf, ShimError> {
 
 /// Fills in what the daemon leaves to the shim.
 fn complete(spec: &mut Spec, rootfs: &Path, user: User, network: Option<&OwnedFd>) -> Result<(), ShimError> {
+    // Older runtimes refuse a version that they do not know, though all of 1.x is compatible (specification, "spec version").
+    spec.set_version("1.0.2".to_owned());
     let mut root = spec.root().clone().unwrap_or_default();
     root.set_path(rootfs.to_owned());
     spec.set_root(Some(Root::clone(&root)));
@@ -285,8 +287,12 @@ fn read_pid(path: &Path) -> io::Result<Pid> {
 
 /// Finds the cgroups in which a process is and this one is not: those that the runtime made for it.
 fn own_cgroups(pid: u32) -> Vec<PathBuf> {
-    let theirs = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let ours = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    crate::proc_stat::cgroup_directories(&theirs, &ours, &mounts)
+    let theirs = std::fs::read_to_string(format!("/proc/{pid}/cgroup"));
+    let ours = std::fs::read_to_string("/proc/self/cgroup");
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo");
+    match (theirs, ours, mounts) {
+        (Ok(theirs), Ok(ours), Ok(mounts)) => crate::proc_stat::cgroup_directories(&theirs, &ours, &mounts),
+        // Rather none than one that has other processes in it.
+        _ => Vec::new(),
+    }
 }

@@ -39,6 +39,7 @@ async fn privileged_a_megabyte_arrives_whole() {
 #[tokio::test]
 async fn privileged_a_command_that_cannot_run_leaves_nothing() {
     let bench = Bench::new();
+    let mut containers = Vec::new();
     for (command, fault) in [
         ("nosuch", CommandFault::NotFound),
         ("/etc/plain", CommandFault::NotExecutable),
@@ -52,6 +53,7 @@ async fn privileged_a_command_that_cannot_run_leaves_nothing() {
         assert_eq!(error.command, Some(fault), "{error}");
         assert!(error.message.contains(command), "{error}");
         assert!(bench.runtime.remains().unwrap().is_empty());
+        containers.push(container);
     }
-    bench.finish(&[]).await;
+    bench.finish(&containers.iter().collect::<Vec<_>>()).await;
 }

@@ -4,5 +4,13 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod attach;
 mod bench;
+mod conformance;
+mod exec;
+mod external;
 mod life;
+mod logs;
+mod protocol;
+mod recovery;
+mod terminal;

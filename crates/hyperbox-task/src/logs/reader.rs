@@ -25,6 +25,8 @@ pub(crate) struct Reader {
     query: LogQuery,
     parts: VecDeque<LogPart>,
     offset: u64,
+    /// Where the youngest file ended when it was opened: without `follow`, a writer that is faster than we must not keep us.
+    end: u64,
     pending: Vec<u8>,
     finished: bool,
 }
@@ -40,11 +42,16 @@ impl Reader {
             })?,
         };
         parts.drain(..first);
+        let end = match parts.last() {
+            Some(part) if !query.follow => part.file.metadata()?.len(),
+            _ => u64::MAX,
+        };
         Ok(Self {
             path: path.to_owned(),
             query,
             parts: parts.into(),
             offset,
+            end,
             pending: Vec::new(),
             finished: false,
         })
@@ -72,8 +79,14 @@ impl Reader {
         let Some(part) = self.parts.front() else {
             return Ok(false);
         };
+        let left = if self.parts.len() == 1 {
+            self.end.saturating_sub(self.offset)
+        } else {
+            u64::MAX
+        };
+        let wanted = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
         let before = self.pending.len();
-        self.pending.resize(before + BLOCK, 0);
+        self.pending.resize(before + wanted, 0);
         let result = part.file.read_at(&mut self.pending[before..], self.offset);
         self.pending.truncate(before + result.as_ref().copied().unwrap_or(0));
         let count = result?;
@@ -83,6 +96,9 @@ impl Reader {
 
     /// Goes on to the next file at the end of one, or back to the start of one that was emptied; `false` when there is nothing.
     fn advance(&mut self) -> io::Result<bool> {
+        if !self.query.follow && self.parts.len() <= 1 {
+            return Ok(false);
+        }
         let Some(current) = self.parts.front() else {
             self.parts = open_all(&self.path)?.into();
             return Ok(!self.parts.is_empty());
@@ -155,6 +171,8 @@ mod tests {
         tail: None,
         follow: false,
     };
+
+    const FOLLOW: LogQuery = LogQuery { follow: true, ..ALL };
 
     fn line(text: &str, stream: &str, second: u32) -> String {
         format!("{{\"log\":\"{text}\\n\",\"stream\":\"{stream}\",\"time\":\"1970-01-01T00:00:{second:02}Z\"}}\n")
@@ -234,7 +252,7 @@ mod tests {
     fn rotation_and_truncation_are_followed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut reader = Reader::open(&path, ALL).unwrap();
+        let mut reader = Reader::open(&path, FOLLOW).unwrap();
         assert!(texts(&mut reader).is_empty());
         std::fs::write(&path, line("a", "stdout", 1)).unwrap();
         assert_eq!(texts(&mut reader), ["a"]);
@@ -258,12 +276,23 @@ mod tests {
     }
 
     #[test]
+    fn without_follow_the_end_is_that_of_the_opening() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        std::fs::write(&path, line("a", "stdout", 1)).unwrap();
+        let mut reader = Reader::open(&path, ALL).unwrap();
+        let mut current = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        current.write_all(line("b", "stdout", 2).as_bytes()).unwrap();
+        assert_eq!(texts(&mut reader), ["a"]);
+    }
+
+    #[test]
     fn half_an_entry_waits_for_the_rest() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         let whole = line("whole", "stdout", 1);
         std::fs::write(&path, &whole[..10]).unwrap();
-        let mut reader = Reader::open(&path, ALL).unwrap();
+        let mut reader = Reader::open(&path, FOLLOW).unwrap();
         assert!(texts(&mut reader).is_empty());
         std::fs::write(&path, &whole).unwrap();
         assert_eq!(texts(&mut reader), ["whole"]);
