@@ -6,6 +6,8 @@
 //! streams leave HTTP through `hijack`. Nothing here is kept across a restart: what the door must remember of a container (its host
 //! configuration, to be echoed by inspect) is stored with the container's record as its door document.
 
+#![forbid(unsafe_code)]
+
 mod answer;
 mod call;
 mod client_io;
