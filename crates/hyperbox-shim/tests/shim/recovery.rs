@@ -57,7 +57,7 @@ async fn more_lines(bench: &Bench, container: &ContainerId) {
 #[tokio::test]
 async fn privileged_nothing_is_lost_while_the_daemon_is_away() {
     let mut bench = Bench::new();
-    let script = "i=0; while [ ! -e /tmp/stop ]; do echo $i; i=$((i+1)); done; echo $i; exit 9";
+    let script = "i=0; while [ ! -e /tmp/stop ]; do echo $i; i=$((i+1)); sleep 0.002; done; echo $i; exit 9";
     let (container, task, client) = bench.run(script).await;
     let stop = bench.path().join("root/tmp/stop");
     let reader = tokio::spawn(async move { tokio::io::copy(&mut { client }, &mut tokio::io::sink()).await });
