@@ -25,8 +25,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the docker command line"]
-async fn run_and_exit_codes() {
+async fn docker_cli_run_and_exit_codes() {
     let world = World::start().await;
     world.tasks.script_next(Script {
         stdout: b"out\n".to_vec(),
@@ -44,8 +43,7 @@ async fn run_and_exit_codes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the docker command line"]
-async fn objects() {
+async fn docker_cli_objects() {
     let world = World::start().await;
     let detached = docker(&world, &["run", "-d", "--name", "web", "-v", "data:/data", IMAGE]).await;
     assert!(detached.status.success(), "{}", text(&detached.stderr));
@@ -91,8 +89,7 @@ async fn objects() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the docker command line"]
-async fn transfers_and_refusals() {
+async fn docker_cli_transfers_and_refusals() {
     let world = World::start().await;
     world.publish("localhost:5000/new:1", &json!({ "Cmd": ["sh"] }));
     let pulled = docker(&world, &["pull", "localhost:5000/new:1"]).await;
