@@ -129,11 +129,11 @@ fn privileged_no_descriptor_of_the_host_is_left_open() {
         let error = start_ours(&specification, rootfs.overlay(), "")
             .err()
             .map(|error| chain(&error));
-        assert_eq!(
-            error,
-            Some(format!(
-                "cannot change to the working directory \"/proc/self/fd/{number}\": No such file or directory (os error 2)"
-            ))
+        // Closed by then, or the channel to the parent, which is no directory.
+        let start = format!("cannot change to the working directory \"/proc/self/fd/{number}\": No");
+        assert!(
+            error.as_ref().is_some_and(|error| error.starts_with(&start)),
+            "{error:?}"
         );
     }
 }
