@@ -8,7 +8,7 @@ use hyperbox_core::Engine;
 use hyperbox_core::container::{self, Containers, Dependencies};
 use hyperbox_core::event::Events;
 use hyperbox_core::exec::Execs;
-use hyperbox_core::image::{ImageDependencies, ImageUser, Images};
+use hyperbox_core::image::{ImageDependencies, Images};
 use hyperbox_core::network::{BridgeWishes, Networks};
 use hyperbox_core::seam::{Change, Host, NetworkDriver, Records, Snapshotter, Table, TaskRuntime};
 use hyperbox_core::system::{System, SystemFacts};
@@ -90,7 +90,7 @@ pub(crate) async fn engine(config: &Config, machine: &Machine) -> Result<Engine>
             events: events.clone(),
         },
     );
-    connect_image_users(&images, &containers);
+    images.set_users(containers.image_users());
     containers.restore().await?;
     images.collect().await;
     let execs = Execs::new(containers.clone(), Arc::clone(&tasks), events.clone());
@@ -115,20 +115,6 @@ pub(crate) async fn engine(config: &Config, machine: &Machine) -> Result<Engine>
 
 fn wish(text: &str) -> Option<String> {
     Some(text.to_owned()).filter(|text| !text.is_empty())
-}
-
-/// Tells the image service which images containers use, without making it depend on them.
-fn connect_image_users(images: &Images, containers: &Containers) {
-    let containers = containers.clone();
-    images.set_users(Box::new(move || {
-        let users = containers.list().into_iter().map(|record| ImageUser {
-            container: record.id.short().to_owned(),
-            running: record.state.phase.is_alive(),
-            image: record.image_id.clone(),
-            layers: record.layers.clone(),
-        });
-        users.collect()
-    }));
 }
 
 /// Returns the id of this store, made up when it is new.

@@ -15,7 +15,7 @@ use super::table::{Handle, Table};
 use super::wait::Snapshot;
 use super::{ContainerRecord, ContainerSpec, Phase, RestartPolicy, WaitCondition, Waiter};
 use crate::event::{EventKind, Events};
-use crate::image::Images;
+use crate::image::{ImageUser, ImageUsers, Images};
 use crate::network::Networks;
 use crate::seam::{Host, Records, Snapshotter, TaskRuntime};
 use crate::volume::Volumes;
@@ -81,6 +81,21 @@ impl Containers {
                 table: Table::default(),
             }),
         }
+    }
+
+    /// Returns how the image service finds out which images are in use. Does not keep this service alive.
+    pub fn image_users(&self) -> ImageUsers {
+        let inner = Arc::downgrade(&self.inner);
+        Box::new(move || {
+            let Some(inner) = inner.upgrade() else { return Vec::new() };
+            let user = |record: Arc<ContainerRecord>| ImageUser {
+                container: record.id.short().to_owned(),
+                running: record.state.phase.is_alive(),
+                image: record.image_id.clone(),
+                layers: record.layers.clone(),
+            };
+            Self { inner }.list().into_iter().map(user).collect()
+        })
     }
 
     /// Returns all containers, the youngest first.

@@ -7,7 +7,7 @@ use hyperbox_core::Engine;
 use hyperbox_core::container::{Config, ContainerSpec, Containers, Dependencies, Phase, WaitCondition};
 use hyperbox_core::event::Events;
 use hyperbox_core::exec::Execs;
-use hyperbox_core::image::{ImageDependencies, ImageUser, Images, TransferProgress};
+use hyperbox_core::image::{ImageDependencies, Images, TransferProgress};
 use hyperbox_core::network::{BridgeWishes, Networks};
 use hyperbox_core::system::{System, SystemFacts};
 use hyperbox_core::time::Timestamp;
@@ -99,16 +99,7 @@ impl World {
                 events: events.clone(),
             },
         );
-        let users = containers.clone();
-        images.set_users(Box::new(move || {
-            let user = |record: Arc<hyperbox_core::container::ContainerRecord>| ImageUser {
-                container: record.id.short().to_owned(),
-                running: record.state.phase.is_alive(),
-                image: record.image_id.clone(),
-                layers: record.layers.clone(),
-            };
-            users.list().into_iter().map(user).collect()
-        }));
+        images.set_users(containers.image_users());
         containers.restore().await.expect("restore");
         images.collect().await;
         let execs = Execs::new(containers.clone(), tasks, events.clone());

@@ -63,9 +63,11 @@ fn mount_file_system(root: BorrowedFd<'_>, mount: &ChildMount, file_system: &Fil
     } else {
         Links::Follow
     };
+    // A mount point that is made here has no mode worth keeping: the file system's own default is meant then, as with runc.
+    let inherit_mode = file_system.inherit_mode && place::find(root, &mount.target.last().path, links).is_ok();
     let place = place::find_or_make(root, &mount.target, links)?;
     let mut buffer = [0; DATA_LIMIT];
-    let data = if file_system.inherit_mode {
+    let data = if inherit_mode {
         data_with_mode(&mut buffer, place.as_fd(), &file_system.data)?
     } else {
         &file_system.data
