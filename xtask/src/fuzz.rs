@@ -69,7 +69,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         if seeds.is_dir() {
             command.arg(seeds);
         }
-        execute(&mut command).with_context(|| format!("fuzz target {target} found something"))?;
+        // Fuzzers talk a lot; what they say matters when they find something.
+        println!("fuzz: {target} for {} s", arguments.seconds);
+        let output = command
+            .output()
+            .with_context(|| format!("cannot run fuzz target {target}"))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            println!("{said}");
+            bail!("fuzz target {target} found something: {}", output.status);
+        }
+        let runs = said
+            .lines()
+            .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+        println!(
+            "fuzz: {target}: {} runs, nothing found",
+            runs.unwrap_or("unknown").trim()
+        );
     }
     Ok(())
 }
