@@ -2,6 +2,7 @@
 //! Records in memory.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hyperbox_core::seam::{Change, Records, RecordsError, Table};
@@ -14,6 +15,7 @@ use super::fault::{Faults, lock};
 pub struct MemoryRecords {
     tables: Arc<Mutex<BTreeMap<(Table, String), String>>>,
     faults: Faults<RecordsError>,
+    applied: Arc<AtomicUsize>,
 }
 
 impl MemoryRecords {
@@ -32,6 +34,11 @@ impl MemoryRecords {
         });
     }
 
+    /// Returns how many transactions there were.
+    pub fn applied(&self) -> usize {
+        self.applied.load(Ordering::SeqCst)
+    }
+
     /// Returns one record.
     pub fn get(&self, table: Table, key: &str) -> Option<String> {
         lock(&self.tables).get(&(table, key.to_owned())).cloned()
@@ -47,6 +54,7 @@ impl Records for MemoryRecords {
 
     fn apply(&self, changes: &[Change]) -> Result<(), RecordsError> {
         self.faults.check()?;
+        self.applied.fetch_add(1, Ordering::SeqCst);
         let mut tables = lock(&self.tables);
         for change in changes {
             match change {
