@@ -23,8 +23,28 @@ const QUEUE: usize = 32;
 /// Where progress goes.
 pub(super) type Progress = mpsc::Sender<TransferProgress>;
 
-/// Sends progress; a client that went away cancels the transfer elsewhere.
-pub(super) async fn tell(progress: &Progress, message: TransferProgress) {
+/// How many messages wait for a reader.
+const NEWS: usize = 1024;
+
+/// So many of them are kept for what is told once; counts of bytes take the others.
+const KEPT_NEWS: usize = 768;
+
+/// Makes the channel of a transfer's progress.
+pub(super) fn progress_channel() -> (Progress, mpsc::Receiver<TransferProgress>) {
+    mpsc::channel(NEWS)
+}
+
+/// Tells what happens. Never waits: a transfer holds locks that others wait for, and a reader may have been suspended. What a
+/// reader has no room for is lost; a client that went away cancels the transfer elsewhere.
+pub(super) fn tell(progress: &Progress, message: TransferProgress) {
+    let counts = matches!(message, TransferProgress::Advance { .. });
+    if !counts || progress.capacity() > KEPT_NEWS {
+        drop(progress.try_send(message));
+    }
+}
+
+/// Tells how a transfer ended; waits for the reader, since this must not be lost. The last words: the caller holds no lock.
+pub(super) async fn tell_end(progress: &Progress, message: TransferProgress) {
     drop(progress.send(message).await);
 }
 
@@ -66,24 +86,24 @@ impl Source<'_> {
         let has_layer = with.snapshotter.has_layer(&layer.diff_id);
         match (has_blob, has_layer) {
             (true, true) => {
-                tell(self.progress, status(&id, "Already exists")).await;
+                tell(self.progress, status(&id, "Already exists"));
                 return Ok(());
             }
             (true, false) => {
-                tell(self.progress, status(&id, "Extracting")).await;
+                tell(self.progress, status(&id, "Extracting"));
                 let file = with.content.open(&layer.blob.digest).map_err(stored)?;
                 let staged = with.snapshotter.stage_layer(Box::new(file)).await.map_err(unpacked)?;
                 commit_layer(layer, staged).await?;
             }
             (false, has_layer) => self.fetch_layer(layer, &id, has_layer).await?,
         }
-        tell(self.progress, status(&id, "Pull complete")).await;
+        tell(self.progress, status(&id, "Pull complete"));
         Ok(())
     }
 
     async fn fetch_layer(&self, layer: &ImageLayer, id: &str, has_layer: bool) -> Result<()> {
         let with = &self.inner.with;
-        tell(self.progress, status(id, "Pulling fs layer")).await;
+        tell(self.progress, status(id, "Pulling fs layer"));
         let writer = with.content.writer(&layer.blob.digest).await.map_err(stored)?;
         if has_layer {
             return self.download(&layer.blob, writer, None).await;
@@ -93,7 +113,7 @@ impl Source<'_> {
         let (downloaded, staged) = tokio::join!(self.download(&layer.blob, writer, Some(sender)), unpacking);
         // When the download fails, the unpacker only saw a broken stream: the download's reason is the real one.
         downloaded?;
-        tell(self.progress, status(id, "Extracting")).await;
+        tell(self.progress, status(id, "Extracting"));
         commit_layer(layer, staged.map_err(unpacked)?).await
     }
 
@@ -136,8 +156,7 @@ impl Source<'_> {
                 current: writer.offset(),
                 total: descriptor.size.0,
             };
-            // Progress is news, not truth: when nobody keeps up, some of it is lost.
-            drop(self.progress.try_send(message));
+            tell(self.progress, message);
         }
         writer
             .commit(Some(descriptor.size))

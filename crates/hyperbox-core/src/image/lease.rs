@@ -7,7 +7,7 @@
 //! Collection holds the table of leases while it removes, so that nobody can begin to rely on content that is about to go.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use hyperbox_types::{DiffId, Digest};
 use tokio::sync::Mutex;
@@ -47,12 +47,21 @@ impl Leases {
     /// Opens a lease that protects nothing yet.
     pub(super) async fn open(&self) -> LayerLease {
         let mut table = self.table.lock().await;
+        self.take_back(&mut table);
         table.next += 1;
         let id = table.next;
         table.leases.insert(id, Protected::default());
         LayerLease {
             id,
             leases: self.clone(),
+        }
+    }
+
+    /// Forgets the leases that were dropped.
+    fn take_back(&self, table: &mut Table) {
+        let returned = std::mem::take(&mut *self.returned.lock().unwrap_or_else(PoisonError::into_inner));
+        for id in returned {
+            table.leases.remove(&id);
         }
     }
 
@@ -64,10 +73,7 @@ impl Leases {
         snapshotter: &dyn Snapshotter,
     ) -> (usize, usize) {
         let mut table = self.table.lock().await;
-        let returned = std::mem::take(&mut *self.returned.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        for id in returned {
-            table.leases.remove(&id);
-        }
+        self.take_back(&mut table);
         let (mut blobs, mut layers) = roots();
         for protected in table.leases.values() {
             blobs.extend(protected.blobs.iter().cloned());
@@ -126,11 +132,7 @@ impl LayerLease {
 
 impl Drop for LayerLease {
     fn drop(&mut self) {
-        let mut returned = self
-            .leases
-            .returned
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut returned = self.leases.returned.lock().unwrap_or_else(PoisonError::into_inner);
         returned.push(self.id);
     }
 }

@@ -5,7 +5,7 @@ use futures_util::stream;
 use hyperbox_types::{ImageReference, Platform};
 use tokio::sync::mpsc;
 
-use super::fetch::{Progress, Source, status, stored, tell};
+use super::fetch::{Progress, Source, progress_channel, status, stored, tell, tell_end};
 use super::manifest::{self, CONFIG_LIMIT, ImageManifest, ParsedManifest, choose_platform};
 use super::record::{ImageRecord, assemble, parse_configuration};
 use super::service::{Images, ProgressStream, TransferProgress, registry_failure};
@@ -36,7 +36,7 @@ impl Images {
         platform: Option<Platform>,
         credentials: Option<Credentials>,
     ) -> Result<ProgressStream> {
-        let (progress, receiver) = mpsc::channel(64);
+        let (progress, receiver) = progress_channel();
         let pull = Pull {
             images: self.clone(),
             reference,
@@ -48,7 +48,7 @@ impl Images {
         Ok(run(receiver, async move {
             let progress = pull.progress.clone();
             if let Err(error) = pull.finish(top).await {
-                tell(&progress, TransferProgress::Failed(error)).await;
+                tell_end(&progress, TransferProgress::Failed(error)).await;
             }
         }))
     }
@@ -95,8 +95,7 @@ impl Pull {
                 id: Some(tag),
                 status: message,
             },
-        )
-        .await;
+        );
         let top_digest = top.descriptor.digest.clone();
         let (chosen, parsed) = self.choose(top).await?;
         let lease = self.images.inner.leases.open().await;
@@ -120,7 +119,7 @@ impl Pull {
                 format!("Status: Downloaded newer image for {}", self.reference.familiar())
             },
         ] {
-            tell(&self.progress, TransferProgress::Status { id: None, status: text }).await;
+            tell(&self.progress, TransferProgress::Status { id: None, status: text });
         }
         Ok(())
     }
@@ -182,7 +181,7 @@ impl Pull {
             .protect([], record.layers.iter().map(|layer| layer.diff_id.clone()))
             .await;
         for layer in &record.layers {
-            tell(&self.progress, status(layer.blob.digest.short(), "Waiting")).await;
+            tell(&self.progress, status(layer.blob.digest.short(), "Waiting"));
         }
         // Equal layers wait for one another inside (the same blob is never fetched twice).
         let fetches = record.layers.iter().map(|layer| source.layer(layer));

@@ -3,9 +3,8 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hyperbox_types::ImageReference;
-use tokio::sync::mpsc;
 
-use super::fetch::{Progress, status, stored, tell};
+use super::fetch::{Progress, progress_channel, status, stored, tell, tell_end};
 use super::manifest::MANIFEST_LIMIT;
 use super::pull::run;
 use super::record::ImageRecord;
@@ -28,14 +27,14 @@ impl Images {
                 reference.familiar()
             ))
         })?;
-        let (progress, receiver) = mpsc::channel(64);
+        let (progress, receiver) = progress_channel();
         let images = self.clone();
         Ok(run(receiver, async move {
             let pushed = images
                 .upload(&record, &reference, credentials.as_ref(), &progress)
                 .await;
             if let Err(error) = pushed {
-                tell(&progress, TransferProgress::Failed(error)).await;
+                tell_end(&progress, TransferProgress::Failed(error)).await;
             }
         }))
     }
@@ -55,8 +54,7 @@ impl Images {
                 id: None,
                 status: message,
             },
-        )
-        .await;
+        );
         let mount_from = mount_sources(record, reference);
         let layers = record.layers.iter().map(|layer| &layer.blob);
         let uploads: Vec<_> = layers
@@ -86,9 +84,9 @@ impl Images {
             .tag()
             .map_or_else(|| "latest".to_owned(), |tag| tag.as_str().to_owned());
         let text = format!("{tag}: digest: {digest} size: {size}");
-        tell(progress, TransferProgress::Status { id: None, status: text }).await;
+        tell(progress, TransferProgress::Status { id: None, status: text });
         let facts = serde_json::json!({ "Tag": tag, "Digest": digest.to_string(), "Size": size });
-        tell(progress, TransferProgress::Aux(facts)).await;
+        tell(progress, TransferProgress::Aux(facts));
         self.publish_image(record.clone(), Some(reference), Some(reference.with_digest(digest)))
             .await?;
         self.publish("push", &record.id, &reference.familiar());
@@ -104,7 +102,7 @@ impl Images {
         progress: &Progress,
     ) -> Result<()> {
         let id = blob.digest.short().to_owned();
-        tell(progress, status(&id, "Preparing")).await;
+        tell(progress, status(&id, "Preparing"));
         let file = self.inner.with.content.open(&blob.digest).map_err(stored)?;
         let advance = |current: u64| {
             let message = TransferProgress::Advance {
@@ -113,8 +111,7 @@ impl Images {
                 current,
                 total: blob.size.0,
             };
-            // Progress is news, not truth: when nobody keeps up, some of it is lost.
-            drop(progress.try_send(message));
+            tell(progress, message);
         };
         let outcome = self
             .inner
@@ -128,7 +125,7 @@ impl Images {
             PushOutcome::Existed => "Layer already exists".to_owned(),
             PushOutcome::Mounted => "Mounted from another repository".to_owned(),
         };
-        tell(progress, status(&id, &text)).await;
+        tell(progress, status(&id, &text));
         Ok(())
     }
 }

@@ -178,6 +178,11 @@ impl Images {
         find(&table, reference).ok_or_else(|| no_such_image(reference))
     }
 
+    /// Tells whether an image is here.
+    pub(crate) fn has(&self, id: &ImageId) -> bool {
+        self.table().contains_key(id)
+    }
+
     /// Returns the uncompressed size of an image; zero when it is gone.
     pub(crate) fn size_of(&self, id: &ImageId) -> ByteSize {
         self.table().get(id).map_or(ByteSize(0), |image| image.size)
@@ -265,6 +270,16 @@ impl Images {
     /// # Errors
     /// `NotFound`; `Conflict` with Docker's texts when containers use it or, by id, when it has several names.
     pub async fn remove(&self, reference: &str, options: RemoveImageOptions) -> Result<Vec<RemovedImage>> {
+        let (removed, deleted) = self.remove_record(reference, options).await?;
+        if deleted {
+            self.collect().await;
+        }
+        Ok(removed)
+    }
+
+    /// Decides and removes in one turn, so that a name that moves meanwhile is not lost. Tells whether an image went.
+    async fn remove_record(&self, reference: &str, options: RemoveImageOptions) -> Result<(Vec<RemovedImage>, bool)> {
+        let _order = self.inner.changing.lock().await;
         let record = self.get(reference)?;
         let by_id = is_id_of(&record.id, reference);
         let name = if by_id {
@@ -277,8 +292,8 @@ impl Images {
         if let Some(name) = &name {
             let others = record.references.iter().any(|other| other != name);
             if others {
-                self.untag(&record.id, name, &mut removed).await?;
-                return Ok(removed);
+                self.untag(&record, name, &mut removed)?;
+                return Ok((removed, false));
             }
         } else if record.references.len() > 1 && !options.force {
             return Err(ServiceError::conflict(format!(
@@ -293,10 +308,7 @@ impl Images {
         for digest in &record.digests {
             removed.push(RemovedImage::Untagged(digest.familiar()));
         }
-        {
-            let _order = self.inner.changing.lock().await;
-            self.commit(Vec::new(), std::slice::from_ref(&record.id))?;
-        }
+        self.commit(Vec::new(), std::slice::from_ref(&record.id))?;
         for entry in &removed {
             if let RemovedImage::Untagged(name) = entry {
                 self.publish("untag", &record.id, name);
@@ -304,16 +316,13 @@ impl Images {
         }
         removed.push(RemovedImage::Deleted(record.id.to_string()));
         self.publish("delete", &record.id, &record.id.to_string());
-        self.collect().await;
-        Ok(removed)
+        Ok((removed, true))
     }
 
-    async fn untag(&self, id: &ImageId, name: &ImageReference, removed: &mut Vec<RemovedImage>) -> Result<()> {
-        let _order = self.inner.changing.lock().await;
-        let record = self.table().get(id).map(|record| ImageRecord::clone(record));
-        let Some(mut record) = record else {
-            return Err(no_such_image(&name.familiar()));
-        };
+    /// Takes a name away from an image that has others. The caller holds the turn.
+    fn untag(&self, record: &ImageRecord, name: &ImageReference, removed: &mut Vec<RemovedImage>) -> Result<()> {
+        let id = &record.id;
+        let mut record = record.clone();
         record.references.retain(|reference| reference != name);
         record.digests.retain(|digest| digest != name);
         self.commit(vec![record], &[])?;

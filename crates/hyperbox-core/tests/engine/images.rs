@@ -167,3 +167,76 @@ async fn garbage_is_no_archive() {
         assert!(matches!(failed, Some(TransferProgress::Failed(_))), "{failed:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_sleeps_hinders_nobody() {
+    let world = World::new();
+    let reference = world.publish("localhost:5000/app", &json!({ "Cmd": ["x"] }));
+    let engine = world.engine().await;
+    let sleeping: Vec<_> =
+        futures_util::future::join_all((0..3).map(|_| engine.images.pull(reference.clone(), None, None))).await;
+    tokio::time::timeout(std::time::Duration::from_secs(20), pull(&engine, &reference))
+        .await
+        .expect("hangs")
+        .expect("pull");
+    for progress in sleeping {
+        let messages: Vec<_> = progress.expect("pull").collect().await;
+        assert!(
+            !messages
+                .iter()
+                .any(|message| matches!(message, TransferProgress::Failed(_)))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_pull_hinders_nobody() {
+    let world = World::new();
+    let reference = world.publish("localhost:5000/app", &json!({ "Cmd": ["x"] }));
+    let engine = world.engine().await;
+    for _ in 0..20 {
+        let mut progress = engine.images.pull(reference.clone(), None, None).await.expect("pull");
+        progress.next().await;
+        drop(progress);
+    }
+    pull(&engine, &reference).await.expect("pull");
+    assert!(engine.images.get("localhost:5000/app").is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_arrives_while_the_image_goes_is_not_lost() {
+    for _ in 0..20 {
+        let (_world, engine) = with_app().await;
+        let tag = ImageReference::parse("mine:1").expect("reference");
+        let (tagged, removed) = tokio::join!(
+            engine.images.tag("localhost:5000/app", tag),
+            engine
+                .images
+                .remove("localhost:5000/app", RemoveImageOptions::default()),
+        );
+        removed.expect("remove");
+        assert_eq!(tagged.is_ok(), engine.images.get("mine:1").is_ok(), "{tagged:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collection_never_takes_what_is_being_pulled_or_created() {
+    let (world, engine) = with_app().await;
+    let other = world.publish("localhost:5000/other", &json!({ "Cmd": ["y"] }));
+    for round in 0..20 {
+        let name = format!("web{round}");
+        let collect = async {
+            for _ in 0..20 {
+                engine.images.collect().await;
+                tokio::task::yield_now().await;
+            }
+        };
+        let (pulled, _, ()) = tokio::join!(pull(&engine, &other), create(&engine, &name, spec()), collect);
+        pulled.expect("pull");
+        engine
+            .images
+            .remove("localhost:5000/other", RemoveImageOptions::default())
+            .await
+            .expect("remove");
+    }
+}

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::read::{Archive, Spooled, read_document, spool};
 use super::{DockerEntry, FULL_NAME, REFERENCE_NAME};
-use crate::image::fetch::{ChunkReader, Progress, commit_layer, stored, tell, unpacked};
+use crate::image::fetch::{ChunkReader, Progress, commit_layer, progress_channel, stored, tell, tell_end, unpacked};
 use crate::image::manifest::{self, ImageManifest, ParsedManifest, media_type};
 use crate::image::pull::{run, store_manifest};
 use crate::image::record::{assemble, parse_configuration};
@@ -38,11 +38,11 @@ impl Images {
     /// When the spool directory cannot be made; everything later is reported in the stream.
     pub async fn load(&self, archive: Box<dyn AsyncRead + Send + Unpin>, _quiet: bool) -> Result<ProgressStream> {
         let directory = Spool::create(&self.inner.with.spool_dir)?;
-        let (progress, receiver) = mpsc::channel(64);
+        let (progress, receiver) = progress_channel();
         let images = self.clone();
         Ok(run(receiver, async move {
             if let Err(error) = images.load_all(archive, &directory.path, &progress).await {
-                tell(&progress, TransferProgress::Failed(error)).await;
+                tell_end(&progress, TransferProgress::Failed(error)).await;
             }
         }))
     }
@@ -85,7 +85,7 @@ impl Images {
         for layer in &record.layers {
             if !self.inner.with.snapshotter.has_layer(&layer.diff_id) {
                 let id = layer.diff_id.0.short().to_owned();
-                tell(progress, crate::image::fetch::status(&id, "Loading layer")).await;
+                tell(progress, crate::image::fetch::status(&id, "Loading layer"));
                 let file = self.inner.with.content.open(&layer.blob.digest).map_err(stored)?;
                 let staged = self
                     .inner
@@ -103,12 +103,12 @@ impl Images {
         if found.names.is_empty() {
             self.publish_image(record, None, None).await?;
             let text = format!("Loaded image ID: {id}\n");
-            tell(progress, TransferProgress::Status { id: None, status: text }).await;
+            tell(progress, TransferProgress::Status { id: None, status: text });
         } else {
             for name in &found.names {
                 self.publish_image(record.clone(), Some(name), None).await?;
                 let text = format!("Loaded image: {}\n", name.familiar());
-                tell(progress, TransferProgress::Status { id: None, status: text }).await;
+                tell(progress, TransferProgress::Status { id: None, status: text });
             }
         }
         self.publish("load", &id, &id.to_string());
