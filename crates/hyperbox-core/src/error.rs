@@ -57,6 +57,24 @@ impl ServiceError {
         self
     }
 
+    /// Puts what was being done in front of the sentence.
+    #[must_use]
+    pub fn in_context(mut self, doing: &str) -> Self {
+        self.message = format!("{doing}: {}", self.message);
+        self
+    }
+
+    /// Returns the same error without its source, for another one who waits for the same thing.
+    pub(crate) fn repeated(&self) -> Self {
+        Self {
+            kind: self.kind,
+            message: self.message.clone(),
+            hint: self.hint.clone(),
+            command: self.command,
+            source: None,
+        }
+    }
+
     /// `NotFound`.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, message)

@@ -207,6 +207,12 @@ impl Networks {
             if let Err(error) = self.inner.driver.release(container, endpoint).await {
                 warn!(%container, %error, "network endpoint not released");
             }
+        }
+    }
+
+    /// Tells listeners that a container has left its networks; Docker says so before it says that the container died.
+    pub(crate) fn tell_left(&self, container: &ContainerId, endpoints: &[Endpoint]) {
+        for endpoint in endpoints {
             self.publish("disconnect", container, endpoint);
         }
     }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyperbox_types::{ByteSize, ContainerId, VolumeName};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::container::{ContainerRecord, Pruned, ResolvedMount};
@@ -81,6 +82,16 @@ struct Inner {
     snapshotter: Arc<dyn Snapshotter>,
     events: Events,
     table: Mutex<Entries>,
+    /// Notified when a volume is gone.
+    gone: Notify,
+    /// Held while image content is copied into a volume that another container may be waiting to copy into, too.
+    populating: tokio::sync::Mutex<()>,
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Default)]
@@ -89,6 +100,37 @@ struct Entries {
     users: HashMap<VolumeName, HashSet<ContainerId>>,
     /// Volumes that a creation in progress uses.
     staged: HashMap<VolumeName, u32>,
+    /// Volumes whose directories are being removed; nobody may make them anew meanwhile.
+    going: HashSet<VolumeName>,
+}
+
+/// A volume that was taken out of the table to be removed. Until it is dropped, nobody can make a volume of its name.
+pub(crate) struct Claimed {
+    /// Absent for what was staged and never recorded.
+    record: Option<Arc<VolumeRecord>>,
+    name: VolumeName,
+    inner: Arc<Inner>,
+}
+
+impl Claimed {
+    pub(crate) fn name(&self) -> &VolumeName {
+        &self.name
+    }
+
+    /// Returns the change that forgets the volume.
+    pub(crate) fn change(&self) -> Change {
+        Change::Remove {
+            table: Table::Volumes,
+            key: self.name.to_string(),
+        }
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.inner.lock().going.remove(&self.name);
+        self.inner.gone.notify_waiters();
+    }
 }
 
 impl fmt::Debug for Volumes {
@@ -139,6 +181,8 @@ impl Volumes {
             snapshotter,
             events,
             table: Mutex::new(entries),
+            gone: Notify::new(),
+            populating: tokio::sync::Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -209,27 +253,21 @@ impl Volumes {
             Err(_) if force => return Ok(()),
             Err(error) => return Err(error),
         };
-        self.claim_for_removal(&record.name)?;
-        let change = Change::Remove {
-            table: Table::Volumes,
-            key: record.name.to_string(),
-        };
-        if let Err(error) = self.inner.records.apply(&[change]) {
-            self.table().volumes.insert(record.name.clone(), record);
+        let claimed = self.claim(record)?;
+        if let Err(error) = self.inner.records.apply(&[claimed.change()]) {
+            self.restore(vec![claimed]);
             return Err(ServiceError::from_mechanism(
                 "cannot forget the volume",
                 error.kind,
                 error,
             ));
         }
-        // Without a record the directory is garbage: if this fails, the next start tries again.
-        self.inner.driver.remove(&record.name).await.map_err(failure)?;
-        self.publish_event("destroy", &record.name);
-        Ok(())
+        self.delete(claimed).await
     }
 
     /// Takes a volume out of the table unless somebody uses it.
-    fn claim_for_removal(&self, name: &VolumeName) -> Result<()> {
+    fn claim(&self, record: Arc<VolumeRecord>) -> Result<Claimed> {
+        let name = &record.name;
         let mut table = self.table();
         let users: Vec<&str> = table
             .users
@@ -247,8 +285,71 @@ impl Volumes {
         if table.staged.contains_key(name) {
             return Err(ServiceError::conflict(format!("remove {name}: volume is in use")));
         }
-        table.volumes.remove(name);
-        Ok(())
+        if table.volumes.remove(name).is_none() {
+            return Err(ServiceError::not_found(format!("get {name}: no such volume")));
+        }
+        table.going.insert(name.clone());
+        Ok(Claimed {
+            name: name.clone(),
+            record: Some(record),
+            inner: Arc::clone(&self.inner),
+        })
+    }
+
+    /// Takes the anonymous volumes that only this container uses out of the table.
+    pub(crate) fn claim_anonymous(&self, container: &ContainerRecord) -> Vec<Claimed> {
+        let mut table = self.table();
+        let mut claimed = Vec::new();
+        for mount in &container.mounts {
+            let ResolvedMount::Volume {
+                name, anonymous: true, ..
+            } = mount
+            else {
+                continue;
+            };
+            let alone = table
+                .users
+                .get(name)
+                .is_none_or(|users| users.iter().all(|user| *user == container.id));
+            if alone
+                && !table.staged.contains_key(name)
+                && let Some(record) = table.volumes.remove(name)
+            {
+                table.going.insert(name.clone());
+                claimed.push(Claimed {
+                    name: name.clone(),
+                    record: Some(record),
+                    inner: Arc::clone(&self.inner),
+                });
+            }
+        }
+        claimed
+    }
+
+    /// Shows claimed volumes again, whose transaction did not happen.
+    pub(crate) fn restore(&self, claimed: Vec<Claimed>) {
+        for mut volume in claimed {
+            if let Some(record) = volume.record.take() {
+                self.table().volumes.insert(record.name.clone(), record);
+            }
+        }
+    }
+
+    /// Deletes a claimed volume that has no record any more. Goes on when the caller is dropped.
+    ///
+    /// # Errors
+    /// Those of the disk: then the directory is garbage, which the next start collects.
+    pub(crate) async fn delete(&self, claimed: Claimed) -> Result<()> {
+        let volumes = self.clone();
+        tokio::spawn(async move {
+            volumes.inner.driver.remove(&claimed.name).await.map_err(failure)?;
+            if claimed.record.is_some() {
+                volumes.publish_event("destroy", &claimed.name);
+            }
+            Ok(())
+        })
+        .await
+        .map_err(|error| ServiceError::internal("the removal of a volume was interrupted").with_source(error))?
     }
 
     /// Removes unused volumes: anonymous ones, or all of them.
@@ -302,11 +403,7 @@ impl Volumes {
         labels: BTreeMap<String, String>,
         anonymous: bool,
     ) -> Result<()> {
-        let exists = {
-            let mut table = self.table();
-            *table.staged.entry(name.clone()).or_default() += 1;
-            table.volumes.contains_key(&name)
-        };
+        let exists = self.begin_use(&name).await;
         staged.used.push(name.clone());
         let mountpoint = self.inner.driver.create(&name).await.map_err(failure)?;
         if !exists && !staged.new.iter().any(|record| record.name == name) {
@@ -323,8 +420,31 @@ impl Volumes {
         Ok(())
     }
 
+    /// Notes that a creation uses a volume, and tells whether the volume exists. Waits while one of that name is being removed.
+    async fn begin_use(&self, name: &VolumeName) -> bool {
+        loop {
+            // Made before the look at the table: what is notified afterwards is not missed.
+            let gone = self.inner.gone.notified();
+            {
+                let mut table = self.table();
+                if !table.going.contains(name) {
+                    *table.staged.entry(name.clone()).or_default() += 1;
+                    return table.volumes.contains_key(name);
+                }
+            }
+            gone.await;
+        }
+    }
+
     /// Copies what an image has at a path into a volume that is still empty.
-    pub(crate) async fn populate(&self, name: &VolumeName, image: &ImageRecord, path: &Path) -> Result<()> {
+    /// Whoever copies into a volume that others can name waits for its turn: the second one finds the volume filled, not half-filled.
+    pub(crate) async fn populate(
+        &self,
+        name: &VolumeName,
+        anonymous: bool,
+        image: &ImageRecord,
+        path: &Path,
+    ) -> Result<()> {
         let layers: Vec<_> = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
         if layers.is_empty() {
             return Ok(());
@@ -334,6 +454,10 @@ impl Volumes {
             .snapshotter
             .view(&layers)
             .map_err(|error| ServiceError::from_mechanism("cannot look into the image", error.kind(), error))?;
+        let _turn = match anonymous {
+            true => None,
+            false => Some(self.inner.populating.lock().await),
+        };
         self.inner.driver.populate(name, &view, path).await.map_err(failure)
     }
 
@@ -341,11 +465,23 @@ impl Volumes {
     pub(crate) async fn discard(&self, staged: Staged) {
         self.unstage(&staged.used);
         for record in staged.new {
-            let in_use = self.table().staged.contains_key(&record.name) || self.get(record.name.as_str()).is_ok();
-            if !in_use && let Err(error) = self.inner.driver.remove(&record.name).await {
+            if let Some(claimed) = self.claim_unrecorded(&record.name)
+                && let Err(error) = self.delete(claimed).await
+            {
                 warn!(volume = %record.name, %error, "staged volume not removed");
             }
         }
+    }
+
+    /// Claims the directory of a volume that was staged, unless somebody else uses or has recorded it by now.
+    fn claim_unrecorded(&self, name: &VolumeName) -> Option<Claimed> {
+        let mut table = self.table();
+        let wanted = table.staged.contains_key(name) || table.volumes.contains_key(name);
+        (!wanted && table.going.insert(name.clone())).then(|| Claimed {
+            record: None,
+            name: name.clone(),
+            inner: Arc::clone(&self.inner),
+        })
     }
 
     /// Shows staged volumes after their transaction, used by a container.
@@ -388,34 +524,32 @@ impl Volumes {
     }
 
     /// Notes that a restored container uses its volumes.
-    pub(crate) fn hold(&self, record: &ContainerRecord) {
+    pub(crate) fn hold(&self, container: &ContainerRecord) {
         let mut table = self.table();
-        for mount in &record.mounts {
-            if let ResolvedMount::Volume { name, .. } = mount {
-                table.users.entry(name.clone()).or_default().insert(record.id.clone());
-            }
+        for name in volumes_of(container) {
+            table
+                .users
+                .entry(name.clone())
+                .or_default()
+                .insert(container.id.clone());
         }
     }
 
     /// Notes that a container is gone.
-    pub(crate) fn forget(&self, container: &ContainerId) {
-        self.table().users.retain(|_, users| {
-            users.remove(container);
-            !users.is_empty()
-        });
-    }
-
-    /// Removes a container's anonymous volume unless another container uses it too.
-    pub(crate) async fn remove_anonymous(&self, name: &VolumeName) -> Result<()> {
-        if self.users(name).is_empty() {
-            self.remove(name.as_str(), true).await
-        } else {
-            Ok(())
+    pub(crate) fn forget(&self, container: &ContainerRecord) {
+        let mut table = self.table();
+        for name in volumes_of(container) {
+            if let Some(users) = table.users.get_mut(name) {
+                users.remove(&container.id);
+                if users.is_empty() {
+                    table.users.remove(name);
+                }
+            }
         }
     }
 
     fn table(&self) -> MutexGuard<'_, Entries> {
-        self.inner.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     fn publish_event(&self, action: &str, name: &VolumeName) {
@@ -424,6 +558,13 @@ impl Volumes {
             .events
             .publish(EventKind::Volume, action, name.as_str(), attributes);
     }
+}
+
+fn volumes_of(container: &ContainerRecord) -> impl Iterator<Item = &VolumeName> {
+    container.mounts.iter().filter_map(|mount| match mount {
+        ResolvedMount::Volume { name, .. } => Some(name),
+        ResolvedMount::Bind { .. } | ResolvedMount::Tmpfs { .. } => None,
+    })
 }
 
 fn put(record: &VolumeRecord) -> Result<Change> {

@@ -12,81 +12,27 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyperbox_types::run::{Streams, TerminalSize};
+use hyperbox_types::Signal;
+use hyperbox_types::run::TerminalSize;
 use hyperbox_types::shim::ExitRecord;
-use hyperbox_types::{ContainerName, Signal};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::command::{Command, Reply, StopOptions, answer};
 use super::lifecycle::{self, Action, Event, Life, Refusal, Rules};
-use super::operations::UpdateOptions;
 use super::removal::RemoveOptions;
 use super::service::Inner;
 use super::table::Handle;
 use super::wait::Snapshot;
-use super::{ContainerRecord, HealthState, Phase};
-use crate::seam::{AttachIo, Change, PendingAttach, Table, Task, TaskStatus};
+use super::{ContainerRecord, HealthState};
+use crate::seam::{Change, PendingAttach, Table, Task, TaskStatus};
 use crate::time::Timestamp;
 use crate::{Result, ServiceError, failpoint};
 
 /// How long `stop` waits when nobody said otherwise.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How to stop a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct StopOptions {
-    /// The polite signal; the container's when unset.
-    pub signal: Option<Signal>,
-    /// How long to wait before `SIGKILL`; the container's when unset, for ever when [`Duration::MAX`].
-    pub timeout: Option<Duration>,
-}
-
-pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
-
-/// What an actor can be asked.
-pub(super) enum Command {
-    Start {
-        reply: Reply<()>,
-    },
-    Stop {
-        options: StopOptions,
-        reply: Reply<()>,
-    },
-    Restart {
-        options: StopOptions,
-        reply: Reply<()>,
-    },
-    Kill {
-        signal: Signal,
-        reply: Reply<()>,
-    },
-    Pause {
-        reply: Reply<()>,
-    },
-    Unpause {
-        reply: Reply<()>,
-    },
-    Rename {
-        name: ContainerName,
-        reply: Reply<()>,
-    },
-    Update {
-        options: Box<UpdateOptions>,
-        reply: Reply<()>,
-    },
-    Remove {
-        options: RemoveOptions,
-        reply: Reply<()>,
-    },
-    Attach {
-        streams: Streams,
-        reply: Reply<Box<dyn AttachIo>>,
-    },
-    Resized(TerminalSize),
-    Health(HealthState),
-}
 
 /// One container's actor.
 pub(super) struct Actor {
@@ -107,15 +53,13 @@ pub(super) struct Actor {
     patience: Option<Instant>,
     restart: Option<Instant>,
     prober: Option<JoinHandle<()>>,
+    /// Who waits for a run to begin.
     starters: Vec<Reply<()>>,
-    /// Why the last launch failed, until those who asked for it know.
-    launch_error: Option<ServiceError>,
+    /// Who waits for the run to end.
+    stoppers: Vec<Reply<()>>,
+    /// What came of the last launch, until those who asked for it know.
+    launched: Option<Result<()>>,
     removers: Vec<Reply<()>>,
-}
-
-/// A task that an earlier daemon left running.
-pub(super) struct Adopted {
-    pub task: Arc<dyn Task>,
 }
 
 impl Actor {
@@ -124,6 +68,7 @@ impl Actor {
         let (sender, commands) = mpsc::channel(32);
         let first = Snapshot {
             record: Some(Arc::new(record.clone())),
+            last_exit: record.state.exit_code,
             ..Snapshot::default()
         };
         let (snapshot, receiver) = watch::channel(first);
@@ -153,21 +98,22 @@ impl Actor {
             restart: None,
             prober: None,
             starters: Vec::new(),
-            launch_error: None,
+            stoppers: Vec::new(),
+            launched: None,
             removers: Vec::new(),
         };
         (actor, handle)
     }
 
-    /// Takes over a task that runs already.
-    pub(super) fn adopt(&mut self, adopted: Adopted) {
-        self.life.state.pid = adopted.task.pid();
-        self.take_task(adopted.task);
+    /// Takes over a task that an earlier daemon left running; its health goes on from where it was.
+    pub(super) fn adopt(&mut self, task: Arc<dyn Task>) {
+        self.life.state.pid = task.pid();
+        self.take_task(task);
         self.start_prober();
         self.refresh();
     }
 
-    pub(super) fn take_task(&mut self, task: Arc<dyn Task>) {
+    fn take_task(&mut self, task: Arc<dyn Task>) {
         self.status = Some(task.status());
         self.task = Some(task);
     }
@@ -202,22 +148,25 @@ impl Actor {
 
     async fn obey(&mut self, command: Command) {
         match command {
-            Command::Start { reply } => self.begin_start(reply).await,
+            Command::Start { reply } => {
+                self.begin(Event::StartRequested, reply, |actor| &mut actor.starters)
+                    .await;
+            }
             Command::Stop { options, reply } => {
                 let event = Event::StopRequested {
                     signal: options.signal,
                     patience: self.patience_of(options),
                 };
-                self.decide(event, reply).await;
+                self.begin(event, reply, |actor| &mut actor.stoppers).await;
             }
             Command::Restart { options, reply } => {
                 let event = Event::RestartRequested {
                     signal: options.signal,
                     patience: self.patience_of(options),
                 };
-                self.decide(event, reply).await;
+                self.begin(event, reply, |actor| &mut actor.starters).await;
             }
-            Command::Kill { signal, reply } => self.decide(Event::KillRequested { signal }, reply).await,
+            Command::Kill { signal, reply } => self.kill(signal, reply).await,
             Command::Pause { reply } => self.freeze(true, reply).await,
             Command::Unpause { reply } => self.freeze(false, reply).await,
             Command::Rename { name, reply } => answer(reply, self.rename(name)),
@@ -231,7 +180,7 @@ impl Actor {
                 answer(reply, attached);
             }
             Command::Resized(size) => self.terminal_size = size,
-            Command::Health(health) => self.take_health(health),
+            Command::Health { run, health } => self.take_health(run, health),
         }
     }
 
@@ -256,23 +205,23 @@ impl Actor {
         lifecycle::step(&mut self.life, rules, event)
     }
 
-    /// Decides on a client's wish and answers before performing what takes long.
-    async fn decide(&mut self, event: Event, reply: Reply<()>) {
+    /// Begins what a client wishes; who asked waits in `queue` until it has come about.
+    async fn begin(&mut self, event: Event, reply: Reply<()>, queue: impl FnOnce(&mut Self) -> &mut Vec<Reply<()>>) {
         match self.step(event) {
             Ok(actions) => {
-                answer(reply, Ok(()));
+                queue(self).push(reply);
                 self.perform(actions).await;
             }
             Err(refusal) => answer(reply, Err(self.refuse(refusal))),
         }
     }
 
-    async fn begin_start(&mut self, reply: Reply<()>) {
-        match self.step(Event::StartRequested) {
+    async fn kill(&mut self, signal: Signal, reply: Reply<Option<u64>>) {
+        match self.step(Event::KillRequested { signal }) {
             Ok(actions) => {
-                self.restart = None;
-                self.starters.push(reply);
+                let ends = self.life.state.phase.is_alive().then(|| self.snapshot.borrow().ends);
                 self.perform(actions).await;
+                answer(reply, Ok(ends));
             }
             Err(refusal) => answer(reply, Err(self.refuse(refusal))),
         }
@@ -300,82 +249,100 @@ impl Actor {
         let mut queue: VecDeque<Action> = actions.into();
         while let Some(action) = queue.pop_front() {
             match action {
-                Action::Launch => {
-                    let event = self.launch_and_answer().await;
-                    let follow = self.step(event).unwrap_or_default();
-                    queue.extend(follow);
-                }
+                Action::Launch => queue.extend(self.try_launch().await),
                 Action::Signal(signal) => self.signal(signal, false).await,
                 Action::KillAll => self.signal(Signal::KILL, true).await,
                 Action::Thaw => self.thaw().await,
-                Action::ArmPatience(duration) => self.patience = Instant::now().checked_add(duration),
+                Action::ArmPatience(duration) => {
+                    let over = Instant::now().checked_add(duration);
+                    self.patience = self.patience.into_iter().chain(over).min();
+                }
                 Action::ArmRestart(duration) => self.restart = Some(Instant::now() + duration),
                 Action::Persist => self.persist(),
+                Action::Disconnected => {
+                    let networks = &self.inner.with.networks;
+                    networks.tell_left(&self.record.id, &self.life.leaving);
+                }
                 Action::ReleaseRun => self.release_run().await,
                 Action::Publish(action) => self.publish(action),
-                Action::AutoRemove => {
-                    self.removal = RemoveOptions {
-                        force: true,
-                        volumes: true,
-                    };
-                    self.remove().await;
-                }
-                Action::Remove => self.remove().await,
+                Action::AutoRemove | Action::Remove => self.remove().await,
             }
         }
-        self.answer_starters();
+        self.settle();
     }
 
-    /// Launches and returns what came of it. Those who asked for the start get their answer once the record is written.
-    async fn launch_and_answer(&mut self) -> Event {
+    /// Launches and returns what follows. Those who asked for the start get their answer once that is done.
+    async fn try_launch(&mut self) -> Vec<Action> {
+        self.restart = None;
         match self.launch().await {
             Ok(task) => {
                 failpoint!("start.after-launch");
                 let pid = task.pid();
                 self.take_task(task);
-                Event::Launched {
-                    pid,
-                    at: Timestamp::now(),
-                }
+                self.launched = Some(Ok(()));
+                let at = Timestamp::now();
+                self.step(Event::Launched { pid, at }).unwrap_or_default()
             }
             Err(error) => {
-                self.snapshot.send_modify(|snapshot| snapshot.ends += 1);
+                // Whoever attached before the start sees the end of the stream.
+                self.pending_attaches.clear();
                 let exit_code = match error.command_fault() {
                     Some(hyperbox_types::shim::CommandFault::NotFound) => 127,
                     Some(hyperbox_types::shim::CommandFault::NotExecutable) => 126,
                     None => 128,
                 };
-                let message = error.message().to_owned();
-                self.launch_error = Some(error);
-                Event::LaunchFailed {
+                let failed = Event::LaunchFailed {
                     exit_code,
-                    error: message,
+                    error: error.message().to_owned(),
+                };
+                self.launched = Some(Err(error));
+                let follow = self.step(failed).unwrap_or_default();
+                self.show_end();
+                follow
+            }
+        }
+    }
+
+    /// Answers those whose wish has come about, or cannot any more.
+    fn settle(&mut self) {
+        let alive = self.life.state.phase.is_alive();
+        if !alive {
+            self.answer_stoppers();
+        }
+        match self.launched.take() {
+            Some(Ok(())) => {
+                if alive {
+                    self.start_prober();
+                }
+                for reply in self.starters.drain(..) {
+                    answer(reply, Ok(()));
+                }
+            }
+            Some(Err(error)) => {
+                for reply in self.starters.drain(..) {
+                    answer(reply, Err(error.repeated()));
+                }
+            }
+            None if self.life.restart_requested => {}
+            None => {
+                for reply in self.starters.drain(..) {
+                    let id = &self.record.id;
+                    let overtaken = format!("container {id} was stopped before it could be started again");
+                    answer(reply, Err(ServiceError::conflict(overtaken)));
                 }
             }
         }
     }
 
-    fn answer_starters(&mut self) {
-        if let Some(error) = self.launch_error.take() {
-            let message = error.message().to_owned();
-            let mut first = Some(error);
-            for reply in self.starters.drain(..) {
-                let error = first.take().unwrap_or_else(|| ServiceError::internal(message.clone()));
-                answer(reply, Err(error));
-            }
-        }
-        if self.life.state.phase.is_alive() {
-            for reply in self.starters.drain(..) {
-                answer(reply, Ok(()));
-            }
-            if self.prober.is_none() {
-                self.start_prober();
-            }
+    fn answer_stoppers(&mut self) {
+        for reply in self.stoppers.drain(..) {
+            answer(reply, Ok(()));
         }
     }
 
-    fn take_health(&mut self, health: HealthState) {
-        if !self.life.state.phase.is_alive() {
+    fn take_health(&mut self, run: u64, health: HealthState) {
+        // A verdict may have been on its way when its run ended.
+        if !self.life.state.phase.is_alive() || run != self.snapshot.borrow().launches {
             return;
         }
         let changed = self.life.state.health.as_ref().map(|old| old.status) != Some(health.status);
@@ -389,22 +356,31 @@ impl Actor {
         }
     }
 
-    /// Gives back what a run holds.
-    async fn release_run(&mut self) {
+    /// Forgets the run that ended.
+    pub(super) fn close_run(&mut self) {
         self.task = None;
         self.status = None;
         self.patience = None;
         self.stop_prober();
+    }
+
+    /// Gives back what a run holds.
+    pub(super) async fn release_run(&mut self) {
+        self.close_run();
         if let Err(error) = self.inner.with.tasks.discard(&self.record.id).await {
             warn!(container = %self.record.id, %error, "task remains not discarded");
         }
-        let endpoints = std::mem::take(&mut self.life.state.endpoints);
+        let endpoints = std::mem::take(&mut self.life.leaving);
         self.inner.with.networks.release(&self.record.id, &endpoints).await;
     }
 
     fn start_prober(&mut self) {
+        self.stop_prober();
+        let run = self.snapshot.borrow().launches;
         if let (Some(task), Some(sender)) = (self.task.clone(), self.own_commands.upgrade()) {
-            self.prober = self.prober_for(task, sender).map(|prober| tokio::spawn(prober.run()));
+            self.prober = self
+                .prober_for(task, run, sender)
+                .map(|prober| tokio::spawn(prober.run()));
         }
     }
 
@@ -414,13 +390,18 @@ impl Actor {
         }
     }
 
-    fn persist(&mut self) {
-        failpoint!("exit.before-record");
+    pub(super) fn persist(&mut self) {
+        let ended = !self.life.state.phase.is_alive();
+        if ended {
+            failpoint!("exit.before-record");
+        }
         if let Err(error) = self.try_persist() {
             // The change has happened in the world; the next daemon finds it there.
             warn!(container = %self.record.id, %error, "container record not written");
         }
-        failpoint!("exit.after-record");
+        if ended {
+            failpoint!("exit.after-record");
+        }
         self.refresh();
     }
 
@@ -438,12 +419,27 @@ impl Actor {
 
     /// Shows everybody the present state.
     pub(super) fn refresh(&mut self) {
+        self.show(|_| {});
+    }
+
+    /// Shows the present state and something else about it at once: who waits for the one finds the other.
+    fn show(&mut self, more: impl FnOnce(&mut Snapshot)) {
         self.record.state.clone_from(&self.life.state);
         let record = Arc::new(self.record.clone());
         let task = self.task.clone().filter(|_| self.life.state.phase.is_alive());
         self.snapshot.send_modify(|snapshot| {
             snapshot.record = Some(record);
             snapshot.task = task;
+            more(snapshot);
+        });
+    }
+
+    /// Shows that a run (or the attempt of one) has ended.
+    fn show_end(&mut self) {
+        let code = self.life.state.exit_code;
+        self.show(|snapshot| {
+            snapshot.ends += 1;
+            snapshot.last_exit = code;
         });
     }
 
@@ -458,8 +454,8 @@ impl Actor {
                     _ => 0,
                 };
                 // Whoever waits for the end of a run may go on: the record follows, the facts are known.
-                self.refresh();
-                self.snapshot.send_modify(|snapshot| snapshot.ends += 1);
+                self.show_end();
+                self.answer_stoppers();
                 self.inner.publish(
                     "die",
                     &self.record,
@@ -488,10 +484,10 @@ impl Actor {
             }
             Err(message) => {
                 self.life.removal_requested = false;
-                self.life.state.phase = Phase::Dead;
-                self.persist();
-                self.snapshot
-                    .send_modify(|snapshot| snapshot.removal_error = Some(message.clone()));
+                self.snapshot.send_modify(|snapshot| {
+                    snapshot.failed_removals += 1;
+                    snapshot.removal_error = Some(message.clone());
+                });
             }
         }
         for reply in self.removers.drain(..) {
@@ -511,12 +507,6 @@ pub(super) fn put(record: &ContainerRecord) -> Result<Change> {
         key: record.id.to_string(),
         value,
     })
-}
-
-/// Answers; a client that went away does not mind.
-pub(super) fn answer<T>(reply: Reply<T>, result: Result<T>) {
-    // The receiver may be gone, and nobody has to know.
-    drop(reply.send(result));
 }
 
 /// Waits for the end of a task; for ever when there is none.

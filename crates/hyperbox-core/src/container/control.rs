@@ -8,10 +8,14 @@ use hyperbox_types::{ContainerName, ErrorKind, Signal};
 use tracing::warn;
 
 use super::Phase;
-use super::actor::{Actor, Reply, answer};
+use super::actor::Actor;
+use super::command::{Reply, answer};
 use super::lifecycle::{Event, Refusal};
 use crate::seam::{AttachIo, Task};
 use crate::{Result, ServiceError};
+
+/// How many clients can be attached to a container that does not run.
+const PENDING_ATTACHES: usize = 64;
 
 impl Actor {
     pub(super) async fn signal(&mut self, signal: Signal, all: bool) {
@@ -21,6 +25,8 @@ impl Actor {
         {
             warn!(container = %self.record.id, %signal, %error, "signal not delivered");
         }
+        let number = signal.number().to_string();
+        self.inner.publish("kill", &self.record, [("signal", number)]);
     }
 
     pub(super) async fn thaw(&mut self) {
@@ -30,15 +36,16 @@ impl Actor {
             warn!(container = %self.record.id, %error, "container not thawed");
         }
         self.life.state.phase = Phase::Running;
+        self.refresh();
+        self.inner.publish("unpause", &self.record, []);
     }
 
     pub(super) async fn freeze(&mut self, freeze: bool, reply: Reply<()>) {
         let result = self.try_freeze(freeze).await;
-        let changed = result.is_ok();
-        answer(reply, result);
-        if changed {
+        if result.is_ok() {
             self.feed(if freeze { Event::Paused } else { Event::Unpaused }).await;
         }
+        answer(reply, result);
     }
 
     pub(super) async fn try_freeze(&mut self, freeze: bool) -> Result<()> {
@@ -68,11 +75,20 @@ impl Actor {
     }
 
     pub(super) fn rename(&mut self, name: ContainerName) -> Result<()> {
+        if self.record.name == name {
+            return Err(ServiceError::invalid(
+                "Renaming a container with the same name as its current name",
+            ));
+        }
+        let id = self.record.id.clone();
+        self.inner.table.reserve(&name, &id)?;
         let old = std::mem::replace(&mut self.record.name, name);
         if let Err(error) = self.try_persist() {
-            self.record.name = old;
+            let refused = std::mem::replace(&mut self.record.name, old);
+            self.inner.table.release(&refused, &id);
             return Err(error);
         }
+        self.inner.table.release(&old, &id);
         self.refresh();
         self.inner
             .publish("rename", &self.record, [("oldName", format!("/{old}"))]);
@@ -94,6 +110,10 @@ impl Actor {
             return task.attach(None, streams).await.map_err(mechanism);
         }
         let (io, pending) = self.inner.with.tasks.prepare_attach(streams).map_err(mechanism)?;
+        // Nobody says so when such a client goes away; the oldest make room, and see the end of their streams.
+        if self.pending_attaches.len() == PENDING_ATTACHES {
+            self.pending_attaches.remove(0);
+        }
         self.pending_attaches.push(pending);
         Ok(io)
     }

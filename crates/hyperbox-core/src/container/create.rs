@@ -37,7 +37,7 @@ pub struct Created {
 impl Containers {
     /// Creates a container. `door_document` is kept as it is for the door that made the request.
     ///
-    /// Not cancel-safe by itself; whatever a dropped call leaves is invisible and collected at the next start.
+    /// Goes on when the caller is dropped: a creation is finished or undone, never left half-way.
     ///
     /// # Errors
     /// `NotFound` without the image, `Conflict` when the name is in use, `InvalidArgument` for contradictory wishes.
@@ -47,27 +47,67 @@ impl Containers {
         spec: ContainerSpec,
         door_document: serde_json::Value,
     ) -> Result<Created> {
-        let inner = &self.inner;
-        let image = inner.with.images.get(&spec.image)?;
-        // From here on nobody removes the layers, even when the image goes.
-        let _lease: LayerLease = inner.with.images.lease(&image).await;
-        let id = ContainerId::from_bytes(random::bytes()?);
-        let name = match name {
-            Some(name) => name,
-            None => names::generate(|name| inner.table.is_taken(name))?,
-        };
-        let (mut record, warnings) = draft(inner, id.clone(), name.clone(), spec, door_document, &image)?;
-        inner.table.reserve(&name, &id)?;
-        match build(inner, &mut record, &image).await {
-            Ok(handle) => {
-                inner.table.insert(handle);
-                inner.publish("create", &record, []);
-                Ok(Created { id, name, warnings })
-            }
-            Err(error) => {
-                inner.table.release(&name, &id);
-                Err(error)
-            }
+        let inner = Arc::clone(&self.inner);
+        let creation = tokio::spawn(async move { create(&inner, name, spec, door_document).await });
+        creation
+            .await
+            .map_err(|error| ServiceError::internal("the creation of a container was interrupted").with_source(error))?
+    }
+}
+
+async fn create(
+    inner: &Arc<Inner>,
+    name: Option<ContainerName>,
+    spec: ContainerSpec,
+    door_document: serde_json::Value,
+) -> Result<Created> {
+    let image = inner.with.images.get(&spec.image)?;
+    // From here on nobody removes the layers, even when the image goes.
+    let _lease: LayerLease = inner.with.images.lease(&image).await;
+    if !inner.with.images.has(&image.id) {
+        // It went before the lease began.
+        inner.with.images.get(&spec.image)?;
+    }
+    let id = ContainerId::from_bytes(random::bytes()?);
+    let name = match name {
+        Some(name) => name,
+        None => names::generate(|name| inner.table.is_taken(name))?,
+    };
+    let (mut record, warnings) = draft(inner, id.clone(), name.clone(), spec, door_document, &image)?;
+    let reservation = Reservation::make(inner, &name, &id)?;
+    let handle = build(inner, &mut record, &image).await?;
+    inner.table.insert(handle);
+    reservation.keep();
+    inner.publish("create", &record, []);
+    Ok(Created { id, name, warnings })
+}
+
+/// A name that goes back when it is dropped before it is kept, also by a panic.
+struct Reservation<'a> {
+    inner: &'a Inner,
+    name: Option<&'a ContainerName>,
+    id: &'a ContainerId,
+}
+
+impl<'a> Reservation<'a> {
+    fn make(inner: &'a Inner, name: &'a ContainerName, id: &'a ContainerId) -> Result<Self> {
+        inner.table.reserve(name, id)?;
+        Ok(Self {
+            inner,
+            name: Some(name),
+            id,
+        })
+    }
+
+    fn keep(mut self) {
+        self.name = None;
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if let Some(name) = self.name {
+            self.inner.table.release(name, self.id);
         }
     }
 }
@@ -205,10 +245,11 @@ async fn stage_volumes(
         if let ResolvedMount::Volume {
             name,
             target,
+            anonymous,
             populate: true,
             ..
         } = mount
-            && let Err(error) = volumes.populate(name, image, target).await
+            && let Err(error) = volumes.populate(name, *anonymous, image, target).await
         {
             volumes.discard(staged).await;
             return Err(error);

@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::actor::Command;
+use super::command::Command;
 use super::{HealthCheck, HealthProbe, HealthState, HealthStatus, HealthTest};
 use crate::seam::Task;
 use crate::time::Timestamp;
@@ -76,6 +76,8 @@ fn non_zero(wish: Option<Duration>, default: Duration) -> Duration {
 /// Runs checks until the container's actor is gone or ends the prober's task.
 pub(super) struct Prober {
     pub task: Arc<dyn Task>,
+    /// Which run of the container it is, so that a late verdict is not taken for one on the next run.
+    pub run: u64,
     pub check: HealthCheck,
     /// JSON of the OCI process.
     pub process: String,
@@ -100,7 +102,11 @@ impl Prober {
                 output,
             };
             judge(&mut self.health, &self.check, self.started_at, probe);
-            if self.report.send(Command::Health(self.health.clone())).await.is_err() {
+            let verdict = Command::Health {
+                run: self.run,
+                health: self.health.clone(),
+            };
+            if self.report.send(verdict).await.is_err() {
                 return;
             }
         }

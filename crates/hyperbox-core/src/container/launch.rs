@@ -12,13 +12,14 @@ use hyperbox_types::shim::{LogTarget, Stdio, UserSpec};
 use hyperbox_types::{ByteSize, ErrorKind};
 use tokio::sync::mpsc;
 
-use super::actor::{Actor, Command};
+use super::actor::Actor;
+use super::command::Command;
 use super::health::{self, Prober};
 use super::oci::{self, Surroundings};
 use super::resolver::{HostsInput, hosts_file, resolv_conf};
 use super::service::Inner;
 use super::spec::{NamespaceProvider, referenced_containers};
-use super::{ContainerRecord, HealthState, NamespaceMode, NetworkMode, Phase};
+use super::{ContainerRecord, NamespaceMode, NetworkMode, Phase};
 use crate::network::Joined;
 use crate::seam::{ActiveKey, LaunchTask, Task, TaskError};
 use crate::time::Timestamp;
@@ -27,7 +28,6 @@ use crate::{Result, ServiceError, failpoint};
 impl Actor {
     /// Starts the process. On an error nothing of the run is left but the endpoint, which `ReleaseRun` gives back.
     pub(super) async fn launch(&mut self) -> Result<Arc<dyn Task>> {
-        // Remains of an earlier run that was killed half-way would be in the way.
         let providers = Providers::find(&self.inner, &self.record)?;
         let joined = self.join_network(&providers).await?;
         failpoint!("start.after-network");
@@ -121,18 +121,23 @@ impl Actor {
         })
     }
 
-    /// Returns the prober of the container's health check, if it has one.
-    pub(super) fn prober_for(&mut self, task: Arc<dyn Task>, report: mpsc::Sender<Command>) -> Option<Prober> {
+    /// Returns the prober of a run, if there is a health check.
+    pub(super) fn prober_for(
+        &mut self,
+        task: Arc<dyn Task>,
+        run: u64,
+        report: mpsc::Sender<Command>,
+    ) -> Option<Prober> {
         let check = self.record.spec.health.clone()?;
         let command = health::command(&check)?;
         let exec = crate::exec::ExecSpec::plain(command);
         let process = oci::exec_process(&self.record, &exec, self.inner.with.host.as_ref()).ok()?;
-        let health = HealthState::default();
-        self.life.state.health = Some(health.clone());
+        let health = self.life.state.health.get_or_insert_default().clone();
         self.refresh();
         let spec = &self.record.spec;
         Some(Prober {
             task,
+            run,
             check,
             process: process.to_string(),
             user: UserSpec {

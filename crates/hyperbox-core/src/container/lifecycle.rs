@@ -21,7 +21,8 @@ use std::time::Duration;
 use hyperbox_types::Signal;
 use hyperbox_types::shim::ExitRecord;
 
-use super::{ContainerState, Phase, RestartPolicy};
+use super::{ContainerState, HealthStatus, Phase, RestartPolicy};
+use crate::seam::Endpoint;
 use crate::time::Timestamp;
 
 /// The first pause before a restart; doubled each time.
@@ -41,6 +42,10 @@ pub(super) struct Life {
     pub restart_requested: bool,
     /// Remove as soon as the present run ended.
     pub removal_requested: bool,
+    /// A stop (or the stop of a restart) is under way; the end of the run is its success.
+    pub stopping: bool,
+    /// Endpoints of the run that ended, until they are given back.
+    pub leaving: Vec<Endpoint>,
     /// Last pause before a restart.
     pub backoff: Option<Duration>,
 }
@@ -93,25 +98,28 @@ pub(super) enum Event {
 pub(super) enum Action {
     /// Start the process.
     Launch,
-    /// Send a signal to the first process.
+    /// Send a signal to the first process and tell listeners.
     Signal(Signal),
-    /// Send `SIGKILL` to all processes.
+    /// Send `SIGKILL` to all processes and tell listeners.
     KillAll,
     /// Thaw a frozen container so that it can receive its signal.
     Thaw,
-    /// Come back with [`Event::PatienceOver`].
+    /// Come back with [`Event::PatienceOver`], unless an earlier wish is less patient.
     ArmPatience(Duration),
     /// Come back with [`Event::RestartDue`].
     ArmRestart(Duration),
     /// Write the record.
     Persist,
-    /// Give back what a run holds: task remains, network endpoint.
+    /// Tell listeners that the run has left its networks.
+    Disconnected,
+    /// Give back what a run holds: task remains, network endpoint. Only after the record tells how the run ended, since the
+    /// remains are the only other place that knows.
     ReleaseRun,
     /// Tell listeners.
     Publish(&'static str),
-    /// Remove the container and its anonymous volumes.
+    /// Remove the container (and what its last run still holds) and its anonymous volumes.
     AutoRemove,
-    /// Remove the container as the client asked.
+    /// Remove the container (and what its last run still holds) as the client asked.
     Remove,
 }
 
@@ -174,14 +182,15 @@ fn start(life: &mut Life) -> Result<Vec<Action>, Refusal> {
 fn launched(life: &mut Life, pid: u32, at: Timestamp) -> Vec<Action> {
     life.launching = false;
     life.restart_requested = false;
+    life.stopping = false;
     let state = &mut life.state;
     state.phase = Phase::Running;
     state.pid = pid;
     state.started_at = Some(at);
-
     state.exit_code = 0;
     state.error.clear();
     state.out_of_memory = false;
+    state.health = None;
     let mut actions = vec![Action::Persist, Action::Publish("start")];
     if life.removal_requested {
         actions.push(Action::KillAll);
@@ -197,16 +206,28 @@ fn launch_failed(life: &mut Life, rules: Rules, exit_code: i32, error: String) -
     state.pid = 0;
     state.exit_code = exit_code;
     state.error = error;
+    life.leaving = std::mem::take(&mut state.endpoints);
+    let mut actions = vec![Action::Disconnected];
     if restarting {
         // A restart that fails is tried again, as any other failed run.
         if let Some(pause) = next_backoff(life, rules, exit_code, None) {
-            return vec![Action::ReleaseRun, Action::Persist, Action::ArmRestart(pause)];
+            life.state.restart_count += 1;
+            actions.extend([Action::Persist, Action::ReleaseRun, Action::ArmRestart(pause)]);
+            return actions;
         }
         life.state.phase = Phase::Exited;
     }
-    let mut actions = vec![Action::ReleaseRun, Action::Persist];
-    actions.extend(after_end(life, rules));
+    actions.extend(close_run(life, rules));
     actions
+}
+
+/// What follows a run that is not followed by another one.
+fn close_run(life: &Life, rules: Rules) -> Vec<Action> {
+    match after_end(life, rules) {
+        // The removal records the end and gives back what the run holds.
+        Some(removal) => vec![removal],
+        None => vec![Action::Persist, Action::ReleaseRun],
+    }
 }
 
 fn stop(
@@ -219,6 +240,7 @@ fn stop(
         Phase::Running | Phase::Paused => {
             life.state.manually_stopped = true;
             life.restart_requested = false;
+            life.stopping = true;
             Ok(interrupt(life, rules, signal, patience))
         }
         Phase::Restarting => {
@@ -228,7 +250,6 @@ fn stop(
             actions.extend(after_end(life, rules));
             Ok(actions)
         }
-        Phase::Created if life.launching => Err(Refusal::Restarting),
         Phase::Created | Phase::Exited | Phase::Removing | Phase::Dead => Err(Refusal::NotModified),
     }
 }
@@ -240,9 +261,9 @@ fn interrupt(life: &Life, rules: Rules, signal: Option<Signal>, patience: Option
         actions.push(Action::Thaw);
     }
     if patience == Some(Duration::ZERO) && signal != Signal::KILL {
-        actions.extend([Action::Publish("kill"), Action::Signal(signal), Action::KillAll]);
+        actions.extend([Action::Signal(signal), Action::KillAll]);
     } else {
-        actions.extend([Action::Publish("kill"), Action::Signal(signal)]);
+        actions.push(Action::Signal(signal));
         actions.extend(patience.map(Action::ArmPatience));
     }
     actions
@@ -257,6 +278,7 @@ fn restart(
     match life.state.phase {
         Phase::Running | Phase::Paused => {
             life.restart_requested = true;
+            life.stopping = true;
             life.state.manually_stopped = false;
             Ok(interrupt(life, rules, signal, patience))
         }
@@ -265,32 +287,36 @@ fn restart(
 }
 
 fn patience_over(life: &Life) -> Vec<Action> {
-    if life.state.phase.is_alive() {
-        vec![Action::KillAll]
-    } else {
-        Vec::new()
+    match life.state.phase {
+        Phase::Running => vec![Action::KillAll],
+        // Frozen while it was being stopped: with version 1 of control groups not even SIGKILL gets through.
+        Phase::Paused => vec![Action::Thaw, Action::KillAll],
+        _ => Vec::new(),
     }
 }
 
 fn kill(life: &mut Life, rules: Rules, signal: Signal) -> Result<Vec<Action>, Refusal> {
+    let final_signal = signal == Signal::KILL || signal == rules.stop_signal;
     match life.state.phase {
         Phase::Running | Phase::Paused => {
             let mut actions = Vec::new();
-            if signal == Signal::KILL || signal == rules.stop_signal {
-                life.state.manually_stopped = true;
-                life.restart_requested = false;
+            if final_signal {
+                // Whoever kills what is being restarted makes the restart quicker.
+                life.state.manually_stopped = !life.restart_requested;
                 if life.state.phase == Phase::Paused {
                     actions.push(Action::Thaw);
                 }
             }
-            actions.extend([Action::Publish("kill"), Action::Signal(signal)]);
+            actions.push(Action::Signal(signal));
             Ok(actions)
         }
         Phase::Removing => Err(Refusal::Removing),
+        // There is no process that could get another signal.
+        Phase::Restarting if !final_signal => Ok(Vec::new()),
         Phase::Restarting => {
             life.state.manually_stopped = true;
             life.state.phase = Phase::Exited;
-            let mut actions = vec![Action::Persist, Action::Publish("kill")];
+            let mut actions = vec![Action::Persist];
             actions.extend(after_end(life, rules));
             Ok(actions)
         }
@@ -318,15 +344,22 @@ fn exited(life: &mut Life, rules: Rules, exit: &ExitRecord) -> Vec<Action> {
     state.out_of_memory = exit.out_of_memory;
     state.finished_at = Some(ended);
     state.phase = Phase::Exited;
+    life.leaving = std::mem::take(&mut state.endpoints);
+    if let Some(health) = &mut state.health {
+        // As with Docker: nobody vouches for it any more.
+        health.status = HealthStatus::Unhealthy;
+    }
     let mut actions = Vec::new();
     if exit.out_of_memory {
         actions.push(Action::Publish("oom"));
     }
-    actions.push(Action::Publish("die"));
-    actions.push(Action::ReleaseRun);
+    actions.extend([Action::Disconnected, Action::Publish("die")]);
+    if std::mem::take(&mut life.stopping) {
+        actions.push(Action::Publish("stop"));
+    }
     if std::mem::take(&mut life.restart_requested) && !life.removal_requested {
         life.launching = true;
-        actions.extend([Action::Persist, Action::Launch]);
+        actions.extend([Action::Persist, Action::ReleaseRun, Action::Launch]);
         return actions;
     }
     if !life.removal_requested
@@ -334,14 +367,10 @@ fn exited(life: &mut Life, rules: Rules, exit: &ExitRecord) -> Vec<Action> {
     {
         life.state.phase = Phase::Restarting;
         life.state.restart_count += 1;
-        actions.extend([Action::Persist, Action::ArmRestart(pause)]);
+        actions.extend([Action::Persist, Action::ReleaseRun, Action::ArmRestart(pause)]);
         return actions;
     }
-    if life.state.manually_stopped {
-        actions.push(Action::Publish("stop"));
-    }
-    actions.push(Action::Persist);
-    actions.extend(after_end(life, rules));
+    actions.extend(close_run(life, rules));
     actions
 }
 
@@ -396,12 +425,13 @@ fn remove(life: &mut Life, force: bool) -> Result<Vec<Action>, Refusal> {
         Phase::Running | Phase::Paused => {
             life.removal_requested = true;
             life.restart_requested = false;
+            life.stopping = false;
             life.state.manually_stopped = true;
             let mut actions = Vec::new();
             if life.state.phase == Phase::Paused {
                 actions.push(Action::Thaw);
             }
-            actions.extend([Action::Publish("kill"), Action::KillAll]);
+            actions.push(Action::KillAll);
             Ok(actions)
         }
         _ if life.launching => {

@@ -51,7 +51,12 @@ fn plain_life() {
     assert_eq!((life.state.phase, life.state.pid), (Phase::Running, 7));
     assert_eq!(
         step(&mut life, RULES, exit(3, 1)),
-        Ok(vec![Action::Publish("die"), Action::ReleaseRun, Action::Persist])
+        Ok(vec![
+            Action::Disconnected,
+            Action::Publish("die"),
+            Action::Persist,
+            Action::ReleaseRun
+        ])
     );
     assert_eq!(
         (life.state.phase, life.state.exit_code, life.state.pid),
@@ -112,11 +117,7 @@ fn stop_escalates() {
                 patience: Some(patience)
             }
         ),
-        Ok(vec![
-            Action::Publish("kill"),
-            Action::Signal(Signal::TERM),
-            Action::ArmPatience(patience)
-        ])
+        Ok(vec![Action::Signal(Signal::TERM), Action::ArmPatience(patience)])
     );
     assert_eq!(step(&mut life, RULES, Event::PatienceOver), Ok(vec![Action::KillAll]));
     step(&mut life, RULES, exit(137, 1)).expect("exit");
@@ -136,10 +137,7 @@ fn stop_of_a_frozen_container_thaws_it() {
         },
     )
     .expect("stop");
-    assert_eq!(
-        actions,
-        vec![Action::Thaw, Action::Publish("kill"), Action::Signal(Signal::INT)]
-    );
+    assert_eq!(actions, vec![Action::Thaw, Action::Signal(Signal::INT)]);
 }
 
 #[test]
@@ -246,10 +244,11 @@ fn stop_by_hand_beats_the_policy() {
     assert_eq!(
         actions,
         vec![
+            Action::Disconnected,
             Action::Publish("die"),
-            Action::ReleaseRun,
             Action::Publish("stop"),
-            Action::Persist
+            Action::Persist,
+            Action::ReleaseRun
         ]
     );
     assert!(life.state.manually_stopped);
@@ -284,9 +283,11 @@ fn restart_launches_again_at_once() {
     assert_eq!(
         actions,
         vec![
+            Action::Disconnected,
             Action::Publish("die"),
-            Action::ReleaseRun,
+            Action::Publish("stop"),
             Action::Persist,
+            Action::ReleaseRun,
             Action::Launch
         ]
     );
@@ -307,7 +308,7 @@ fn removal() {
     let mut forced = running(RULES);
     assert_eq!(
         step(&mut forced, RULES, Event::RemoveRequested { force: true }),
-        Ok(vec![Action::Publish("kill"), Action::KillAll])
+        Ok(vec![Action::KillAll])
     );
     assert_eq!(
         step(&mut forced, RULES, exit(137, 1)).expect("exit").last(),
@@ -331,7 +332,7 @@ fn failed_launch() {
     };
     assert_eq!(
         step(&mut life, RULES, failed()),
-        Ok(vec![Action::ReleaseRun, Action::Persist])
+        Ok(vec![Action::Disconnected, Action::Persist, Action::ReleaseRun])
     );
     assert_eq!((life.state.phase, life.state.exit_code), (Phase::Created, 127));
 
@@ -345,4 +346,82 @@ fn failed_launch() {
         step(&mut life, rules, failed()).expect("failed").last(),
         Some(&Action::AutoRemove)
     );
+}
+
+#[test]
+fn failing_restarts_are_counted() {
+    let rules = Rules {
+        restart: RestartPolicy::OnFailure { maximum_retries: 2 },
+        ..RULES
+    };
+    let mut life = running(rules);
+    step(&mut life, rules, exit(1, 1)).expect("exit");
+    for expected in [Phase::Restarting, Phase::Exited] {
+        step(&mut life, rules, Event::RestartDue).expect("due");
+        let failed = Event::LaunchFailed {
+            exit_code: 128,
+            error: "no".to_owned(),
+        };
+        step(&mut life, rules, failed).expect("failed");
+        assert_eq!(life.state.phase, expected);
+    }
+    assert_eq!(life.state.restart_count, 2);
+}
+
+#[test]
+fn the_way_a_run_ends_decides_what_is_told() {
+    let stop = || Event::StopRequested {
+        signal: None,
+        patience: None,
+    };
+    let kill = || Event::KillRequested { signal: Signal::KILL };
+    let remove = || Event::RemoveRequested { force: true };
+    for (event, stopped) in [(stop(), true), (kill(), false), (remove(), false)] {
+        let mut life = running(RULES);
+        step(&mut life, RULES, event.clone()).expect("accepted");
+        let actions = step(&mut life, RULES, exit(137, 1)).expect("exit");
+        assert_eq!(actions.contains(&Action::Publish("stop")), stopped, "{event:?}");
+        assert!(life.state.manually_stopped, "{event:?}");
+    }
+}
+
+#[test]
+fn kill_between_two_runs() {
+    let rules = Rules {
+        restart: RestartPolicy::Always,
+        ..RULES
+    };
+    for (signal, phase) in [
+        (Signal::HUP, Phase::Restarting),
+        (Signal::TERM, Phase::Exited),
+        (Signal::KILL, Phase::Exited),
+    ] {
+        let mut life = running(rules);
+        step(&mut life, rules, exit(1, 1)).expect("exit");
+        step(&mut life, rules, Event::KillRequested { signal }).expect("kill");
+        assert_eq!(life.state.phase, phase, "{signal}");
+    }
+}
+
+#[test]
+fn kill_hurries_a_restart_and_stop_ends_it() {
+    let restart = || Event::RestartRequested {
+        signal: None,
+        patience: None,
+    };
+    let mut life = running(RULES);
+    step(&mut life, RULES, restart()).expect("restart");
+    step(&mut life, RULES, Event::KillRequested { signal: Signal::KILL }).expect("kill");
+    let actions = step(&mut life, RULES, exit(137, 1)).expect("exit");
+    assert_eq!(actions.last(), Some(&Action::Launch));
+
+    let mut life = running(RULES);
+    step(&mut life, RULES, restart()).expect("restart");
+    let stop = Event::StopRequested {
+        signal: None,
+        patience: None,
+    };
+    step(&mut life, RULES, stop).expect("stop");
+    let actions = step(&mut life, RULES, exit(143, 1)).expect("exit");
+    assert!(!actions.contains(&Action::Launch));
 }

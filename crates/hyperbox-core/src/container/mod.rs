@@ -6,6 +6,7 @@
 //! pure state machine of `lifecycle.rs`; the record it publishes is immutable and shared by all readers.
 
 mod actor;
+mod command;
 mod control;
 mod create;
 mod health;
@@ -25,7 +26,7 @@ mod state;
 mod table;
 mod wait;
 
-pub use actor::StopOptions;
+pub use command::StopOptions;
 pub use create::Created;
 pub use operations::{AttachOptions, Attached, StatsSample, UpdateOptions};
 pub use removal::{Pruned, RemoveOptions};

@@ -12,9 +12,10 @@ use hyperbox_types::{ByteSize, ContainerId, ErrorKind};
 use tokio::io::{AsyncWriteExt, duplex};
 use tokio::sync::watch;
 
-use super::actor::{Actor, Command};
+use super::actor::Actor;
+use super::command::Command;
 use super::launch::log_target;
-use super::{ContainerRecord, Containers, Resources, RestartPolicy, oci};
+use super::{ContainerRecord, Containers, Phase, Resources, RestartPolicy, oci};
 use crate::exec::ExecSpec;
 use crate::seam::{ActiveKey, AttachIo, FileChange, LinkCounters, LogQuery, LogStream, ProcessInfo, Task, TaskError};
 use crate::time::Timestamp;
@@ -77,17 +78,21 @@ pub struct UpdateOptions {
 }
 
 impl Containers {
-    /// Attaches to a container, also before it is started: then nothing of its output is missed.
+    /// Attaches to a container, also before it is started (again): then nothing of its output is missed. Such a stream ends when
+    /// the start fails or the container is removed.
     ///
     /// # Errors
-    /// `Conflict` when it is frozen.
+    /// `Conflict` when it is frozen or about to be restarted.
     pub async fn attach(&self, reference: &str, options: AttachOptions) -> Result<Attached> {
         let record = self.get(reference)?;
         let terminal = record.spec.terminal;
-        if record.state.phase == super::Phase::Paused && options.stream {
-            return Err(ServiceError::conflict(
-                "You cannot attach to a paused container, unpause it first".to_owned(),
-            ));
+        let hindrance = match record.state.phase {
+            Phase::Paused => Some("paused, unpause the container before attach"),
+            Phase::Restarting => Some("restarting, wait until the container is running"),
+            _ => None,
+        };
+        if let Some(hindrance) = hindrance {
+            return Err(ServiceError::conflict(format!("container {reference} is {hindrance}")));
         }
         let live = if options.stream {
             Some(
@@ -100,9 +105,7 @@ impl Containers {
         } else {
             None
         };
-        if live.is_some() {
-            self.publish_plain("attach", &record.id);
-        }
+        self.publish_plain("attach", &record.id);
         let io = match (live, options.logs) {
             (Some(live), false) => live,
             (live, _) => self.replay(&record, options, live).await?,
@@ -149,7 +152,7 @@ impl Containers {
     pub async fn resize(&self, reference: &str, size: TerminalSize) -> Result<()> {
         let handle = self.inner.table.find(reference)?;
         let phase = handle.snapshot.borrow().phase();
-        if phase == super::Phase::Created {
+        if phase == Phase::Created {
             // The size for the coming start; clients send it as soon as they know it.
             return handle
                 .commands
@@ -160,7 +163,12 @@ impl Containers {
         let task = self.task(&handle.id)?;
         task.resize(None, size)
             .await
-            .map_err(|error| mechanism("cannot resize the terminal", error))
+            .map_err(|error| mechanism("cannot resize the terminal", error))?;
+        if let Ok(record) = self.get(handle.id.as_str()) {
+            let sizes = [("height", size.rows.to_string()), ("width", size.columns.to_string())];
+            self.inner.publish("resize", &record, sizes);
+        }
+        Ok(())
     }
 
     /// Reads a container's log.
@@ -258,6 +266,7 @@ impl Containers {
             .processes()
             .await
             .map_err(|error| mechanism("cannot list processes", error))?;
+        self.inner.publish("top", &record, []);
         Ok(self.inner.with.host.processes(&pids))
     }
 

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use hyperbox_types::ByteSize;
 use tracing::warn;
 
-use super::actor::{Actor, Command};
+use super::actor::Actor;
+use super::command::Command;
 use super::launch::log_target;
-use super::{ContainerRecord, Containers, Phase, ResolvedMount};
+use super::{ContainerRecord, Containers, Phase};
 use crate::seam::{ActiveKey, Change, Table};
+use crate::volume::Claimed;
 use crate::{Result, failpoint};
 
 /// How to remove a container.
@@ -20,7 +22,7 @@ use crate::{Result, failpoint};
 pub struct RemoveOptions {
     /// Kill it if it runs.
     pub force: bool,
-    /// Remove its anonymous volumes as well.
+    /// Remove its anonymous volumes as well. Those of a container that removes itself always go.
     pub volumes: bool,
 }
 
@@ -68,21 +70,34 @@ impl Containers {
 }
 
 impl Actor {
-    /// Removes the container for good and tells those who asked.
+    /// Removes the container for good, with what its last run still holds, and tells those who asked.
     pub(super) async fn remove(&mut self) {
         if self.gone {
             return;
         }
+        let before = self.life.state.clone();
+        self.close_run();
         self.life.state.phase = Phase::Removing;
-        let result = self.take_apart().await;
+        // A container that goes by itself takes its volumes along, whoever is the one to remove it.
+        self.life.state.remove_volumes = self.removal.volumes || self.record.spec.auto_remove;
+        let result = match self.try_persist() {
+            Ok(()) => self.take_apart().await,
+            Err(error) => {
+                // Nothing was taken away: the container stays what it was.
+                self.life.state = before;
+                self.release_run().await;
+                self.refresh();
+                Err(error.message().to_owned())
+            }
+        };
         if let Err(message) = &result {
             warn!(container = %self.record.id, error = %message, "container not removed");
         }
         self.finish_removal(&result);
     }
 
+    /// Takes everything away. When a part of it resists, the container is dead: what is left can only be removed.
     async fn take_apart(&mut self) -> Result<(), String> {
-        self.try_persist().map_err(|error| error.to_string())?;
         self.refresh();
         failpoint!("remove.after-mark");
         let inner = Arc::clone(&self.inner);
@@ -91,7 +106,7 @@ impl Actor {
         if let Err(error) = inner.with.tasks.discard(&id).await {
             failures.push(error.to_string());
         }
-        let endpoints = std::mem::take(&mut self.life.state.endpoints);
+        let endpoints = std::mem::take(&mut self.life.leaving);
         inner.with.networks.release(&id, &endpoints).await;
         failpoint!("remove.after-task");
         if let Err(error) = inner.with.snapshotter.remove(&ActiveKey(id.clone())).await {
@@ -107,34 +122,45 @@ impl Actor {
         if let Err(error) = inner.with.host.remove_directory(&directory) {
             failures.push(error.to_string());
         }
-        if !failures.is_empty() {
-            return Err(format!(
-                "unable to remove container {}: {}",
-                self.record.name,
-                failures.join("; ")
-            ));
+        if failures.is_empty() {
+            match self.erase_record().await {
+                Ok(()) => return Ok(()),
+                Err(error) => failures.push(error),
+            }
         }
-        self.erase_record().await
+        self.life.state.phase = Phase::Dead;
+        self.persist();
+        Err(format!(
+            "unable to remove container {}: {}",
+            self.record.name,
+            failures.join("; ")
+        ))
     }
 
+    /// Forgets the container and its anonymous volumes in one transaction.
     async fn erase_record(&mut self) -> Result<(), String> {
         let inner = Arc::clone(&self.inner);
-        let id = self.record.id.clone();
-        let change = Change::Remove {
-            table: Table::Containers,
-            key: id.to_string(),
+        let volumes = &inner.with.volumes;
+        let going = if self.life.state.remove_volumes {
+            volumes.claim_anonymous(&self.record)
+        } else {
+            Vec::new()
         };
-        inner.with.records.apply(&[change]).map_err(|error| error.to_string())?;
+        let mut changes = vec![Change::Remove {
+            table: Table::Containers,
+            key: self.record.id.to_string(),
+        }];
+        changes.extend(going.iter().map(Claimed::change));
+        if let Err(error) = inner.with.records.apply(&changes) {
+            volumes.restore(going);
+            return Err(error.to_string());
+        }
         failpoint!("remove.after-record");
-        inner.with.volumes.forget(&id);
-        for mount in &self.record.mounts {
-            if let ResolvedMount::Volume {
-                name, anonymous: true, ..
-            } = mount
-                && self.removal.volumes
-                && let Err(error) = inner.with.volumes.remove_anonymous(name).await
-            {
-                warn!(container = %id, volume = %name, %error, "anonymous volume not removed");
+        volumes.forget(&self.record);
+        for volume in going {
+            let name = volume.name().clone();
+            if let Err(error) = volumes.delete(volume).await {
+                warn!(container = %self.record.id, volume = %name, %error, "anonymous volume not removed");
             }
         }
         Ok(())

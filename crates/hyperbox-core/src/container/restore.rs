@@ -10,12 +10,11 @@ use std::sync::Arc;
 use hyperbox_types::ContainerId;
 use tracing::{info, warn};
 
-use super::actor::{Actor, Adopted, lost};
+use super::actor::{Actor, lost};
 use super::lifecycle::Event;
 use super::service::starts_with_daemon;
-use super::{ContainerRecord, Containers, Phase, RemoveOptions};
+use super::{ContainerRecord, Containers, Phase};
 use crate::seam::{ActiveKey, Endpoint, Reattached, Table};
-use crate::time::Timestamp;
 use crate::{Result, ServiceError};
 
 /// An actor that is ready to run, with the first event it has to digest.
@@ -89,7 +88,15 @@ impl Containers {
             }
         };
         let (mut actor, handle) = Actor::new(Arc::clone(&self.inner), record);
-        let first = actor.take_up(found);
+        let first = if actor.life.state.phase.is_alive() {
+            actor.take_up(found)
+        } else {
+            let undone = !matches!(found, Reattached::Gone);
+            if undone && let Err(error) = self.inner.with.tasks.discard(&id).await {
+                warn!(container = %id, %error, "task remains not discarded");
+            }
+            actor.resume_idle(undone)
+        };
         self.inner.table.insert(handle);
         Ready { actor, first }
     }
@@ -126,40 +133,39 @@ impl Containers {
 }
 
 impl Actor {
-    /// Reconciles the record with what was found, and returns the event that brings the life up to date.
+    /// Brings the life of a container that ran up to date with what was found.
     fn take_up(&mut self, found: Reattached) -> Option<Event> {
         match found {
             Reattached::Running { task, paused } => {
-                if !self.life.state.phase.is_alive() {
-                    // The launch had happened, the record of it had not.
-                    self.life.state.started_at = Some(Timestamp::now());
-                }
-                let removing = self.life.state.phase == Phase::Removing;
                 self.life.state.phase = if paused { Phase::Paused } else { Phase::Running };
-                self.adopt(Adopted { task });
-                removing.then_some(Event::RemoveRequested { force: true })
+                self.adopt(task);
+                None
             }
-            Reattached::Exited(exit) if self.life.state.phase.is_alive() => Some(Event::Exited(exit)),
-            Reattached::Gone if self.life.state.phase.is_alive() => Some(Event::Exited(lost())),
-            Reattached::Exited(_) | Reattached::Gone => self.resume_idle(),
+            Reattached::Exited(exit) => Some(Event::Exited(exit)),
+            Reattached::Gone => Some(Event::Exited(lost())),
         }
     }
 
-    fn resume_idle(&mut self) -> Option<Event> {
-        let state = &self.life.state;
+    /// Returns what is left to do for a container that did not run. `undone` tells that a start was under way: nobody was told that
+    /// it had succeeded, and without a record its network endpoint is lost, so the process was ended.
+    fn resume_idle(&mut self, undone: bool) -> Option<Event> {
+        let spec = &self.record.spec;
+        let state = &mut self.life.state;
+        state.endpoints.clear();
         match state.phase {
             Phase::Removing => {
-                self.removal = RemoveOptions {
-                    force: true,
-                    volumes: self.record.spec.auto_remove,
-                };
+                self.removal.volumes = state.remove_volumes;
                 Some(Event::RemoveRequested { force: true })
             }
             Phase::Restarting => Some(Event::RestartDue),
-            phase if starts_with_daemon(&self.record.spec, phase, state.manually_stopped) => {
-                Some(Event::StartRequested)
+            phase if starts_with_daemon(spec, phase, state.manually_stopped) => {
+                // As a restart, so that it is tried again: it may need a container that is not up yet.
+                state.phase = Phase::Restarting;
+                state.manually_stopped = false;
+                Some(Event::RestartDue)
             }
-            Phase::Exited if self.record.spec.auto_remove => Some(Event::RemoveRequested { force: true }),
+            Phase::Exited if spec.auto_remove => Some(Event::RemoveRequested { force: true }),
+            Phase::Created if spec.auto_remove && undone => Some(Event::RemoveRequested { force: true }),
             _ => None,
         }
     }

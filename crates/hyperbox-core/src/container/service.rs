@@ -7,12 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyperbox_types::{ContainerId, ContainerName, Signal};
+use hyperbox_types::{ContainerId, ContainerName, ErrorKind, Signal};
 use tokio::sync::oneshot;
 
-use super::actor::{Command, StopOptions};
+use super::command::{Command, StopOptions};
 use super::table::{Handle, Table};
-use super::wait::Snapshot;
 use super::{ContainerRecord, ContainerSpec, Phase, RestartPolicy, WaitCondition, Waiter};
 use crate::event::{EventKind, Events};
 use crate::image::{ImageUser, ImageUsers, Images};
@@ -20,6 +19,9 @@ use crate::network::Networks;
 use crate::seam::{Host, Records, Snapshotter, TaskRuntime};
 use crate::volume::Volumes;
 use crate::{Result, ServiceError};
+
+/// How long a client waits for the end of a process that was killed.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How the engine is set up.
 #[derive(Debug, Clone)]
@@ -87,7 +89,9 @@ impl Containers {
     pub fn image_users(&self) -> ImageUsers {
         let inner = Arc::downgrade(&self.inner);
         Box::new(move || {
-            let Some(inner) = inner.upgrade() else { return Vec::new() };
+            let Some(inner) = inner.upgrade() else {
+                return Vec::new();
+            };
             let user = |record: Arc<ContainerRecord>| ImageUser {
                 container: record.id.short().to_owned(),
                 running: record.state.phase.is_alive(),
@@ -140,12 +144,7 @@ impl Containers {
     /// # Errors
     /// `NotModified` when it does not run.
     pub async fn stop(&self, reference: &str, options: StopOptions) -> Result<()> {
-        let handle = self.inner.table.find(reference)?;
-        let mut snapshot = handle.snapshot.clone();
-        self.ask_handle(&handle, |reply| Command::Stop { options, reply })
-            .await?;
-        wait_until(&mut snapshot, |now| !now.phase().is_alive()).await;
-        Ok(())
+        self.ask(reference, |reply| Command::Stop { options, reply }).await
     }
 
     /// Stops a container if it runs and starts it (again).
@@ -154,26 +153,12 @@ impl Containers {
     /// Those of starting.
     pub async fn restart(&self, reference: &str, options: StopOptions) -> Result<()> {
         let handle = self.inner.table.find(reference)?;
-        let mut snapshot = handle.snapshot.clone();
-        let (launches, ends) = {
-            let now = snapshot.borrow();
-            (now.launches, now.ends)
-        };
-        let name = self.get(reference)?.name.clone();
         self.ask_handle(&handle, |reply| Command::Restart { options, reply })
-            .await?;
-        // The first end is that of the old run; another one without a launch is a failed start.
-        wait_until(&mut snapshot, |now| {
-            now.launches > launches || now.ends > ends + 1 || now.removed
-        })
-        .await;
-        let now = snapshot.borrow().clone();
-        if now.launches == launches {
-            let error = now.record.map(|record| record.state.error.clone()).unwrap_or_default();
-            return Err(ServiceError::internal(format!(
-                "Cannot restart container {name}: {error}"
-            )));
-        }
+            .await
+            .map_err(|error| match error.kind() {
+                ErrorKind::NotFound => error,
+                _ => error.in_context(&format!("Cannot restart container {reference}")),
+            })?;
         self.publish_plain("restart", &handle.id);
         Ok(())
     }
@@ -186,15 +171,20 @@ impl Containers {
         let signal = signal.unwrap_or(Signal::KILL);
         let handle = self.inner.table.find(reference)?;
         let mut snapshot = handle.snapshot.clone();
-        let ends = snapshot.borrow().ends;
-        self.ask_handle(&handle, |reply| Command::Kill { signal, reply })
+        let ends = self
+            .ask_handle(&handle, |reply| Command::Kill { signal, reply })
             .await
-            .map_err(|error| rephrase(error, &format!("cannot kill container: {reference}")))?;
-        if signal == Signal::KILL {
+            .map_err(|error| match error.kind() {
+                ErrorKind::Conflict => error.in_context(&format!("cannot kill container: {reference}")),
+                _ => error,
+            })?;
+        if signal == Signal::KILL
+            && let Some(ends) = ends
+        {
             // Nobody survives it; Docker answers when it is over, within limits.
-            let gone = wait_until(&mut snapshot, |now| now.ends > ends || now.removed);
-            // A process in an uninterruptible wait may take longer than a client wants to.
-            drop(tokio::time::timeout(Duration::from_secs(10), gone).await);
+            let over = snapshot.wait_for(|now| now.ends > ends || now.removed);
+            // A process in an uninterruptible wait may take longer than a client wants to. An actor that is gone has no process.
+            drop(tokio::time::timeout(KILL_PATIENCE, over).await);
         }
         Ok(())
     }
@@ -220,24 +210,7 @@ impl Containers {
     /// # Errors
     /// `Conflict` when the name is in use.
     pub async fn rename(&self, reference: &str, name: ContainerName) -> Result<()> {
-        let handle = self.inner.table.find(reference)?;
-        let old = self.get(reference)?.name.clone();
-        if old == name {
-            return Err(ServiceError::invalid(
-                "Renaming a container with the same name as its current name",
-            ));
-        }
-        self.inner.table.reserve(&name, &handle.id)?;
-        let renamed = self
-            .ask_handle(&handle, |reply| Command::Rename {
-                name: name.clone(),
-                reply,
-            })
-            .await;
-        self.inner
-            .table
-            .release(if renamed.is_ok() { &old } else { &name }, &handle.id);
-        renamed
+        self.ask(reference, |reply| Command::Rename { name, reply }).await
     }
 
     /// Registers a wait.
@@ -297,20 +270,6 @@ pub(crate) fn event_attributes(record: &ContainerRecord) -> BTreeMap<String, Str
     attributes.insert("image".to_owned(), record.spec.image.clone());
     attributes.insert("name".to_owned(), record.name.to_string());
     attributes
-}
-
-/// Waits until a snapshot satisfies the condition, or the actor is gone.
-async fn wait_until(snapshot: &mut tokio::sync::watch::Receiver<Snapshot>, condition: impl FnMut(&Snapshot) -> bool) {
-    // An error means that the actor is gone, which satisfies every condition.
-    drop(snapshot.wait_for(condition).await);
-}
-
-fn rephrase(error: ServiceError, prefix: &str) -> ServiceError {
-    if error.kind() == hyperbox_types::ErrorKind::Conflict {
-        ServiceError::conflict(format!("{prefix}: {}", error.message()))
-    } else {
-        error
-    }
 }
 
 /// Tells whether a container is started when the daemon starts.

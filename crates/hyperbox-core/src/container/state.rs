@@ -74,6 +74,8 @@ pub struct ContainerState {
     pub restart_count: u32,
     /// Stopped by hand since the last start.
     pub manually_stopped: bool,
+    /// Whether its anonymous volumes go with it when it is removed; decided when the removal begins.
+    pub remove_volumes: bool,
     /// Presence in networks while it runs.
     pub endpoints: Vec<Endpoint>,
     /// Health, where there is a check.

@@ -10,7 +10,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use hyperbox_types::{ContainerId, ContainerName};
 use tokio::sync::{mpsc, watch};
 
-use super::actor::Command;
+use super::command::Command;
 use super::wait::Snapshot;
 use crate::{Result, ServiceError};
 

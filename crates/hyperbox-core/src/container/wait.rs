@@ -17,11 +17,15 @@ pub(super) struct Snapshot {
     pub task: Option<Arc<dyn Task>>,
     /// How many runs (or attempts) have ended.
     pub ends: u64,
+    /// Exit code of the last one that did; the record shows that of the present run.
+    pub last_exit: i32,
     /// How many launches have succeeded.
     pub launches: u64,
     /// The container is gone.
     pub removed: bool,
-    /// Why the last removal failed.
+    /// How many removals have failed.
+    pub failed_removals: u64,
+    /// Why the last one did.
     pub removal_error: Option<String>,
 }
 
@@ -55,47 +59,50 @@ pub struct WaitResult {
 #[derive(Debug)]
 pub struct Waiter {
     condition: WaitCondition,
+    /// Runs that had ended when the wait was registered.
     ends: u64,
+    /// Removals that had failed by then.
+    failed_removals: u64,
     snapshot: watch::Receiver<Snapshot>,
 }
 
 impl Waiter {
     pub(super) fn new(condition: WaitCondition, snapshot: watch::Receiver<Snapshot>) -> Self {
-        let ends = snapshot.borrow().ends;
+        let (ends, failed_removals) = {
+            let now = snapshot.borrow();
+            (now.ends, now.failed_removals)
+        };
         Self {
             condition,
             ends,
+            failed_removals,
             snapshot,
         }
     }
 
     /// Waits. Cancel-safe.
     pub async fn finish(mut self) -> WaitResult {
-        let (condition, ends) = (self.condition, self.ends);
+        let mut snapshot = self.snapshot.clone();
         // An error means that the actor is gone; its last words are still there.
-        drop(
-            self.snapshot
-                .wait_for(|snapshot| is_met(condition, ends, snapshot))
-                .await,
-        );
-        let snapshot = self.snapshot.borrow();
+        drop(snapshot.wait_for(|now| self.is_met(now)).await);
+        let now = self.snapshot.borrow_and_update();
+        let failed = self.condition == WaitCondition::Removed && !now.removed;
         WaitResult {
-            exit_code: snapshot.record.as_ref().map_or(0, |record| record.state.exit_code),
-            error: snapshot
-                .removal_error
-                .clone()
-                .filter(|_| condition == WaitCondition::Removed),
+            exit_code: now.last_exit,
+            error: now.removal_error.clone().filter(|_| failed),
         }
     }
-}
 
-fn is_met(condition: WaitCondition, ends: u64, snapshot: &Snapshot) -> bool {
-    snapshot.removed
-        || match condition {
-            WaitCondition::NotRunning => {
-                !matches!(snapshot.phase(), Phase::Running | Phase::Paused | Phase::Restarting)
+    fn is_met(&self, now: &Snapshot) -> bool {
+        let ended = now.ends > self.ends;
+        now.removed
+            || match self.condition {
+                // A watch shows the latest state only: a run that ended may have been followed by another one already.
+                WaitCondition::NotRunning => {
+                    ended || !matches!(now.phase(), Phase::Running | Phase::Paused | Phase::Restarting)
+                }
+                WaitCondition::NextExit => ended,
+                WaitCondition::Removed => now.failed_removals > self.failed_removals,
             }
-            WaitCondition::NextExit => snapshot.ends > ends,
-            WaitCondition::Removed => snapshot.removal_error.is_some(),
-        }
+    }
 }

@@ -3,5 +3,6 @@
 
 mod containers;
 mod images;
+mod races;
 mod restart;
 mod world;

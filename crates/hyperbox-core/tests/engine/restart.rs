@@ -4,7 +4,7 @@
 
 use hyperbox_core::Engine;
 use hyperbox_core::container::{ContainerSpec, Phase, RestartPolicy};
-use hyperbox_core::seam::{ActiveKey, ContentStore, Snapshotter};
+use hyperbox_core::seam::{ActiveKey, Change, ContentStore, Records, Snapshotter, Table, VolumeDriver};
 use hyperbox_types::ContainerId;
 use tokio::runtime::Runtime;
 
@@ -121,4 +121,79 @@ async fn a_failed_record_undoes_the_creation() {
     );
     assert!(world.snapshotter.active().expect("active").is_empty());
     assert!(engine.volumes.list().is_empty() && engine.containers.list().is_empty());
+}
+
+/// Turns a container's record back to what it was at an earlier instant, at which the daemon then died.
+fn rewind(world: &World, change: impl Fn(&mut serde_json::Value)) {
+    for (key, json) in world.records.load(Table::Containers).expect("records") {
+        let mut record = serde_json::from_str(&json).expect("record");
+        change(&mut record);
+        let put = Change::Put {
+            table: Table::Containers,
+            key,
+            value: record.to_string(),
+        };
+        world.records.apply(&[put]).expect("rewound");
+    }
+}
+
+#[test]
+fn a_removal_that_had_begun_takes_the_anonymous_volumes_along() {
+    let world = daemon(|_, engine| async move {
+        create(
+            &engine,
+            "gone",
+            ContainerSpec {
+                auto_remove: true,
+                ..spec()
+            },
+        )
+        .await;
+        create(&engine, "asked", spec()).await;
+        create(&engine, "kept", spec()).await;
+        assert_eq!(engine.volumes.list().len(), 3);
+    });
+    rewind(&world, |record| {
+        record["state"]["phase"] = "removing".into();
+        record["state"]["remove_volumes"] = (record["name"] == "asked").into();
+    });
+    scheduler().block_on(async {
+        let engine = world.engine().await;
+        eventually("the removals", || match engine.containers.list().len() {
+            0 => Ok(()),
+            count => Err(format!("{count} containers")),
+        })
+        .await;
+        assert_eq!(engine.volumes.list().len(), 1, "one was to be kept");
+        assert_eq!(world.volumes.list().expect("volumes").len(), 1);
+    });
+}
+
+#[test]
+fn a_start_that_was_not_recorded_is_undone() {
+    let world = daemon(|_, engine| async move {
+        for (name, auto_remove) in [("kept", false), ("gone", true)] {
+            let spec = ContainerSpec { auto_remove, ..spec() };
+            create(&engine, name, spec).await;
+            engine.containers.start(name).await.expect("start");
+        }
+    });
+    rewind(&world, |record| {
+        record["state"] = serde_json::json!({ "phase": "created" });
+    });
+    scheduler().block_on(async {
+        let engine = world.engine().await;
+        eventually("the removal", || match engine.containers.get("gone") {
+            Err(_) => Ok(()),
+            Ok(record) => Err(format!("{:?}", record.state.phase)),
+        })
+        .await;
+        let record = engine.containers.get("kept").expect("kept");
+        assert_eq!((record.state.phase, record.state.pid), (Phase::Created, 0));
+        assert!(
+            world.network.endpoints().is_empty(),
+            "nobody keeps an address without a record"
+        );
+        engine.containers.start("kept").await.expect("the same start works");
+    });
 }

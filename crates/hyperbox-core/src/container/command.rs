@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+//! What an actor can be asked.
+
+use std::time::Duration;
+
+use hyperbox_types::run::{Streams, TerminalSize};
+use hyperbox_types::{ContainerName, Signal};
+use tokio::sync::oneshot;
+
+use super::HealthState;
+use super::operations::UpdateOptions;
+use super::removal::RemoveOptions;
+use crate::Result;
+use crate::seam::AttachIo;
+
+/// How to stop a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StopOptions {
+    /// The polite signal; the container's when unset.
+    pub signal: Option<Signal>,
+    /// How long to wait before `SIGKILL`; the container's when unset, for ever when [`Duration::MAX`].
+    pub timeout: Option<Duration>,
+}
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
+
+/// What an actor can be asked.
+pub(super) enum Command {
+    /// Answered when the run has begun.
+    Start {
+        reply: Reply<()>,
+    },
+    /// Answered when the run has ended.
+    Stop {
+        options: StopOptions,
+        reply: Reply<()>,
+    },
+    /// Answered when the new run has begun.
+    Restart {
+        options: StopOptions,
+        reply: Reply<()>,
+    },
+    /// Answered with the number of runs that had ended before, if there is a process that can end.
+    Kill {
+        signal: Signal,
+        reply: Reply<Option<u64>>,
+    },
+    Pause {
+        reply: Reply<()>,
+    },
+    Unpause {
+        reply: Reply<()>,
+    },
+    Rename {
+        name: ContainerName,
+        reply: Reply<()>,
+    },
+    Update {
+        options: Box<UpdateOptions>,
+        reply: Reply<()>,
+    },
+    Remove {
+        options: RemoveOptions,
+        reply: Reply<()>,
+    },
+    Attach {
+        streams: Streams,
+        reply: Reply<Box<dyn AttachIo>>,
+    },
+    Resized(TerminalSize),
+    /// A verdict on that run (counted in launches).
+    Health {
+        run: u64,
+        health: HealthState,
+    },
+}
+
+/// Answers; a client that went away does not mind.
+pub(super) fn answer<T>(reply: Reply<T>, result: Result<T>) {
+    // The receiver may be gone, and nobody has to know.
+    drop(reply.send(result));
+}
