@@ -15,7 +15,8 @@ use super::mounts::{self, Plan};
 use super::service::Inner;
 use super::table::Handle;
 use super::{
-    ContainerRecord, ContainerSpec, ContainerState, Containers, NetworkMode, Phase, ResolvedMount, merge, names, oci,
+    ContainerRecord, ContainerSpec, ContainerState, Containers, NamespaceMode, NetworkMode, Phase, ResolvedMount,
+    merge, names, oci,
 };
 use crate::image::{ImageRecord, LayerLease};
 use crate::seam::ActiveKey;
@@ -128,6 +129,7 @@ fn draft(
             spec.working_dir
         )));
     }
+    settle_hostname(inner, &mut spec)?;
     oci::validate_resources(&spec.resources, inner.with.host.online_cpus())?;
     oci::validate_capabilities(&spec.security)?;
     if let super::SeccompChoice::Custom(text) = &spec.security.seccomp {
@@ -172,6 +174,18 @@ fn draft(
     log_target(&record, &inner.config.containers_dir)?;
     validate_references(inner, &record)?;
     Ok((record, warnings))
+}
+
+/// A container that shares the machine's network or its names is called as the machine is.
+fn settle_hostname(inner: &Inner, spec: &mut ContainerSpec) -> Result<()> {
+    let shares_names = spec.namespaces.uts == NamespaceMode::Host;
+    if shares_names && !spec.hostname.is_empty() {
+        return Err(ServiceError::invalid("conflicting options: hostname and the UTS mode"));
+    }
+    if spec.hostname.is_empty() && (shares_names || spec.network == NetworkMode::Host) {
+        spec.hostname = inner.with.host.hostname();
+    }
+    Ok(())
 }
 
 async fn build(inner: &Arc<Inner>, record: &mut ContainerRecord, image: &ImageRecord) -> Result<Handle> {

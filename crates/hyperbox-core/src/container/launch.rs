@@ -278,9 +278,11 @@ fn engine_texts(
     let hostname = oci::hostname(record);
     let address: Option<IpAddr> = endpoint.map(|endpoint| endpoint.address);
     let gateway = endpoint.map(|endpoint| endpoint.gateway);
+    let of_host = (record.spec.network == NetworkMode::Host).then(|| inner.with.host.hosts_file());
     let hosts = hosts_file(&HostsInput {
         hostname,
         domainname: &record.spec.domainname,
+        of_host: of_host.as_deref(),
         address,
         gateway,
         extra: &record.spec.extra_hosts,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Merges an image's configuration into a container's wish, by Docker's rules.
 
+use std::collections::BTreeSet;
+
 use hyperbox_types::Signal;
 
-use super::oci::merge_environment;
 use super::{ContainerSpec, HealthTest};
 use crate::image::ImageConfig;
 use crate::{Result, ServiceError};
@@ -24,10 +25,11 @@ pub(super) fn merge(spec: &mut ContainerSpec, image: &ImageConfig) -> Result<()>
     if entrypoint.chain(spec.command.iter().flatten()).next().is_none() {
         return Err(ServiceError::invalid("no command specified"));
     }
-    let mut env = image.env.clone();
-    merge_environment(&mut env, &spec.env);
-    // A name alone takes the variable away from the image's environment and stays visible as a wish.
-    spec.env = env;
+    // Docker's order: the wishes first. A name alone keeps the image's variable away.
+    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let wished: BTreeSet<String> = spec.env.iter().map(|variable| name(variable)).collect();
+    let inherited = image.env.iter().filter(|variable| !wished.contains(&name(variable)));
+    spec.env.extend(inherited.cloned());
     if spec.working_dir.is_empty() {
         spec.working_dir.clone_from(&image.working_dir);
     }
@@ -138,7 +140,7 @@ mod tests {
             ..ContainerSpec::default()
         };
         merge(&mut spec, &image).expect("valid");
-        assert_eq!(spec.env, words("A=1 B=9 D=4"));
+        assert_eq!(spec.env, words("B=9 D=4 C A=1"));
         assert_eq!(
             (spec.labels["x"].as_str(), spec.labels["y"].as_str()),
             ("mine", "image")

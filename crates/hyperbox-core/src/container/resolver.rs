@@ -11,6 +11,8 @@ use super::ContainerSpec;
 pub(super) struct HostsInput<'a> {
     pub hostname: &'a str,
     pub domainname: &'a str,
+    /// The machine's own file, for a container in its network.
+    pub of_host: Option<&'a str>,
     pub address: Option<IpAddr>,
     pub gateway: Option<IpAddr>,
     /// Names with addresses; `host-gateway` means the gateway.
@@ -19,10 +21,12 @@ pub(super) struct HostsInput<'a> {
 
 /// Returns the text of `/etc/hosts`.
 pub(super) fn hosts_file(input: &HostsInput<'_>) -> String {
-    let mut text = String::from(
-        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\n\
-         ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
-    );
+    let own = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\n\
+         ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+    let mut text = input.of_host.unwrap_or(own).to_owned();
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
     for (name, address) in input.extra {
         let address = match (address.as_str(), input.gateway) {
             ("host-gateway", Some(gateway)) => gateway.to_string(),
@@ -94,6 +98,7 @@ mod tests {
         let text = hosts_file(&HostsInput {
             hostname: "web",
             domainname: "example.org",
+            of_host: None,
             address: Some([172, 30, 0, 2].into()),
             gateway: Some([172, 30, 0, 1].into()),
             extra: &extra,

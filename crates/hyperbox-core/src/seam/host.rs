@@ -108,6 +108,12 @@ pub trait Host: Send + Sync + std::fmt::Debug {
     /// Returns how many processors are usable.
     fn online_cpus(&self) -> u32;
 
+    /// Returns the machine's host name.
+    fn hostname(&self) -> String;
+
+    /// Returns the text of the machine's `/etc/hosts`.
+    fn hosts_file(&self) -> String;
+
     /// Returns the memory of the machine in bytes.
     fn memory_bytes(&self) -> u64;
 

@@ -102,6 +102,15 @@ impl Host for LinuxHost {
         std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
     }
 
+    fn hostname(&self) -> String {
+        let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        name.trim_end().to_owned()
+    }
+
+    fn hosts_file(&self) -> String {
+        fs::read_to_string("/etc/hosts").unwrap_or_default()
+    }
+
     fn memory_bytes(&self) -> u64 {
         proc_files::memory_bytes(&fs::read_to_string("/proc/meminfo").unwrap_or_default())
     }

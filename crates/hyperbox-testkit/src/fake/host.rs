@@ -128,6 +128,14 @@ impl Host for FakeHost {
         2
     }
 
+    fn hostname(&self) -> String {
+        "machine".to_owned()
+    }
+
+    fn hosts_file(&self) -> String {
+        "127.0.0.1\tlocalhost machine\n".to_owned()
+    }
+
     fn memory_bytes(&self) -> u64 {
         1 << 33
     }

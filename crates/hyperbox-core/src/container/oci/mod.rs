@@ -9,6 +9,7 @@ mod mounts;
 mod resources;
 mod seccomp;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hyperbox_types::Architecture;
@@ -80,8 +81,9 @@ pub(crate) fn configuration(record: &ContainerRecord, around: &Surroundings<'_>)
         "rootfsPropagation": root_propagation(record),
     });
     let map = linux.as_object_mut().expect("made as an object above");
-    if !spec.sysctls.is_empty() {
-        map.insert("sysctl".to_owned(), json!(spec.sysctls));
+    let sysctls = sysctls(spec);
+    if !sysctls.is_empty() {
+        map.insert("sysctl".to_owned(), json!(sysctls));
     }
     hide_paths(spec, map);
     if let Some(seccomp) = seccomp_object(spec, &capabilities, around)? {
@@ -89,14 +91,17 @@ pub(crate) fn configuration(record: &ContainerRecord, around: &Surroundings<'_>)
     }
     let mut configuration = json!({
         "ociVersion": "1.2.0",
-        "hostname": hostname(record),
         "root": { "path": "rootfs", "readonly": spec.read_only_root },
         "process": first_process(record, &capabilities),
         "mounts": mounts::to_oci(spec, &record.mounts, around.files, shm(spec, around)),
         "linux": linux,
     });
-    if !spec.domainname.is_empty() {
-        configuration["domainname"] = spec.domainname.clone().into();
+    // In the machine's UTS namespace these would be names for the machine.
+    if spec.namespaces.uts != NamespaceMode::Host {
+        configuration["hostname"] = hostname(record).into();
+        if !spec.domainname.is_empty() {
+            configuration["domainname"] = spec.domainname.clone().into();
+        }
     }
     if !spec.annotations.is_empty() {
         configuration["annotations"] = json!(spec.annotations);
@@ -286,6 +291,19 @@ fn shm(spec: &ContainerSpec, around: &Surroundings<'_>) -> Shm {
         }
         _ => Shm::Own,
     }
+}
+
+/// Returns the kernel parameters: what was asked for, and in a network namespace of its own Docker's defaults, which allow every
+/// user to ping and to listen on every port.
+fn sysctls(spec: &ContainerSpec) -> BTreeMap<&str, &str> {
+    let mut sysctls = BTreeMap::new();
+    if !matches!(spec.network, NetworkMode::Host | NetworkMode::Container(_)) {
+        sysctls.insert("net.ipv4.ip_unprivileged_port_start", "0");
+        sysctls.insert("net.ipv4.ping_group_range", "0 2147483647");
+    }
+    let wished = spec.sysctls.iter();
+    sysctls.extend(wished.map(|(name, value)| (name.as_str(), value.as_str())));
+    sysctls
 }
 
 fn hide_paths(spec: &ContainerSpec, linux: &mut Map<String, Value>) {

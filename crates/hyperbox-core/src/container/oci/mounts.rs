@@ -58,11 +58,7 @@ pub(crate) fn to_oci(spec: &ContainerSpec, mounts: &[ResolvedMount], files: Opti
                     &["nosuid", "noexec", "nodev", "mode=1777", &size],
                 ));
             }
-            Shm::Shared(path) => list.push(bind(
-                &path,
-                Path::new("/dev/shm"),
-                &["rbind", "nosuid", "noexec", "nodev"],
-            )),
+            Shm::Shared(path) => list.push(bind(&path, Path::new("/dev/shm"), &["rbind", "rprivate"])),
             Shm::None => {}
         }
     }

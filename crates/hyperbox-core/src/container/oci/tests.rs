@@ -61,6 +61,12 @@ impl Host for TestHost {
     fn online_cpus(&self) -> u32 {
         2
     }
+    fn hostname(&self) -> String {
+        "machine".to_owned()
+    }
+    fn hosts_file(&self) -> String {
+        String::new()
+    }
     fn memory_bytes(&self) -> u64 {
         1 << 30
     }
@@ -211,4 +217,45 @@ fn environment_merges_by_name() {
         &["B=3".to_owned(), "A".to_owned(), "C=4".to_owned(), "D".to_owned()],
     );
     assert_eq!(env, ["B=3", "C=4"]);
+}
+
+#[test]
+fn the_machine_keeps_its_name() {
+    let mut spec = ContainerSpec {
+        domainname: "example.org".to_owned(),
+        ..ContainerSpec::default()
+    };
+    let own = configured(spec.clone());
+    assert_eq!(own["hostname"], "070707070707");
+    assert_eq!(own["domainname"], "example.org");
+    spec.namespaces.uts = NamespaceMode::Host;
+    let shared = configured(spec);
+    assert_eq!(
+        (&shared["hostname"], &shared["domainname"]),
+        (&Value::Null, &Value::Null)
+    );
+}
+
+#[test]
+fn own_networks_have_dockers_kernel_parameters() {
+    let of = |network, wished: &[(&str, &str)]| {
+        let sysctls = wished
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let spec = ContainerSpec {
+            network,
+            sysctls: sysctls.collect(),
+            ..ContainerSpec::default()
+        };
+        configured(spec)["linux"]["sysctl"].clone()
+    };
+    let port = "net.ipv4.ip_unprivileged_port_start";
+    assert_eq!(
+        of(NetworkMode::Default, &[])["net.ipv4.ping_group_range"],
+        "0 2147483647"
+    );
+    assert_eq!(of(NetworkMode::None, &[])[port], "0");
+    assert_eq!(of(NetworkMode::Default, &[(port, "80")])[port], "80", "a wish wins");
+    assert_eq!(of(NetworkMode::Host, &[]), Value::Null);
+    assert_eq!(of(NetworkMode::Container("other".into()), &[]), Value::Null);
 }
