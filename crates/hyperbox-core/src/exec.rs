@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! Execs: additional processes in running containers.
 //!
-//! An exec is created, started once, and remembered with its exit code until its container is gone. Nothing is persisted: after a
-//! restart of the daemon, what ran goes on, but its id is forgotten (as with Docker).
+//! An exec is created, started once, and remembered with its exit code for a while, or until its container is gone. Nothing is
+//! persisted: after a restart of the daemon, what ran goes on, but its id is forgotten (as with Docker).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hyperbox_types::run::{Streams, TerminalSize};
 use hyperbox_types::shim::{CommandFault, Stdio, UserSpec};
@@ -16,6 +17,9 @@ use crate::container::{Attached, Containers, Phase};
 use crate::event::{EventKind, Events};
 use crate::seam::{Task, TaskRuntime};
 use crate::{Result, ServiceError, random};
+
+/// How long an exec that does not run is remembered.
+const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// A process as it is wished for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +71,13 @@ struct Inner {
     containers: Containers,
     tasks: Arc<dyn TaskRuntime>,
     events: Events,
-    table: Mutex<HashMap<ExecId, ExecView>>,
+    table: Mutex<HashMap<ExecId, Entry>>,
+}
+
+struct Entry {
+    view: ExecView,
+    /// When it was made, started or ended.
+    changed: Instant,
 }
 
 impl fmt::Debug for Execs {
@@ -109,8 +119,9 @@ impl Execs {
             pid: 0,
         };
         self.publish("exec_create", &view);
-        self.forget_orphans();
-        self.table().insert(id.clone(), view);
+        self.forget();
+        let changed = Instant::now();
+        self.table().insert(id.clone(), Entry { view, changed });
         Ok(id)
     }
 
@@ -121,7 +132,8 @@ impl Execs {
     pub fn get(&self, id: &str) -> Result<ExecView> {
         let not_found = || ServiceError::not_found(format!("No such exec instance: {id}"));
         let id = ExecId::parse(id).map_err(|_| not_found())?;
-        self.table().get(&id).cloned().ok_or_else(not_found)
+        let table = self.table();
+        table.get(&id).map(|entry| entry.view.clone()).ok_or_else(not_found)
     }
 
     /// Returns the execs of a container that run.
@@ -129,6 +141,7 @@ impl Execs {
         let table = self.table();
         table
             .values()
+            .map(|entry| &entry.view)
             .filter(|view| view.container == *container && view.running)
             .map(|view| view.id.clone())
             .collect()
@@ -143,8 +156,15 @@ impl Execs {
         let record = self.inner.containers.get(view.container.as_str())?;
         require_running(&record.id, record.state.phase)?;
         self.claim(&view)?;
-        let started = self.launch(&view, detach, size).await;
-        match started {
+        // Goes on when the caller is dropped: an exec that was started is watched to its end.
+        let execs = self.clone();
+        tokio::spawn(async move { execs.run(view, detach, size).await })
+            .await
+            .map_err(|error| ServiceError::internal("the start of an exec was interrupted").with_source(error))?
+    }
+
+    async fn run(&self, view: ExecView, detach: bool, size: Option<TerminalSize>) -> Result<Option<Attached>> {
+        match self.launch(&view, detach, size).await {
             Ok((task, pid, attached)) => {
                 self.update(&view.id, |view| view.pid = pid);
                 self.publish("exec_start", &view);
@@ -181,13 +201,14 @@ impl Execs {
             .map_err(|error| ServiceError::from_mechanism("cannot resize exec", error.kind, error))
     }
 
-    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<ExecId, ExecView>> {
+    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<ExecId, Entry>> {
         self.inner.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn update(&self, id: &ExecId, change: impl FnOnce(&mut ExecView)) {
-        if let Some(view) = self.table().get_mut(id) {
-            change(view);
+        if let Some(entry) = self.table().get_mut(id) {
+            change(&mut entry.view);
+            entry.changed = Instant::now();
         }
     }
 
@@ -196,6 +217,7 @@ impl Execs {
         let mut table = self.table();
         let known = table
             .get_mut(&view.id)
+            .map(|entry| &mut entry.view)
             .ok_or_else(|| ServiceError::not_found(format!("No such exec instance: {}", view.id)))?;
         if known.running || known.exit_code.is_some() {
             let state = if known.running {
@@ -299,11 +321,12 @@ impl Execs {
         attributes
     }
 
-    /// Drops ended execs of containers that are gone.
-    fn forget_orphans(&self) {
+    /// Drops execs that do not run and are old, or whose container is gone.
+    fn forget(&self) {
         let containers = &self.inner.containers;
-        self.table()
-            .retain(|_, view| view.running || containers.get(view.container.as_str()).is_ok());
+        self.table().retain(|_, Entry { view, changed }| {
+            view.running || (changed.elapsed() < REMEMBERED && containers.get(view.container.as_str()).is_ok())
+        });
     }
 }
 
