@@ -16,6 +16,7 @@ mod check;
 mod deps;
 mod fuzz;
 mod machine;
+mod network_remains;
 mod process;
 mod quickstart;
 mod setup;

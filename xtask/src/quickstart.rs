@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::network_remains::NetworkRemains;
 use crate::process::{capture, cargo, command, run as execute, target};
 use crate::{setup, starter};
 
@@ -142,6 +143,7 @@ fn stop() -> Result<()> {
     if noted(MADE_STATE) && !runs() {
         println!("quickstart: removing {STATE}");
         remove(Path::new(STATE))?;
+        NetworkRemains::look().of_default_daemon().remove();
     }
     remove(&notes())?;
     println!(

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::contender::Contender;
 use super::{Scenario, measure};
+use crate::network_remains::NetworkRemains;
 use crate::process::{capture, cargo, command, installed, run as execute, target};
 use crate::starter;
 
@@ -108,6 +109,7 @@ fn crun(directory: &Path) -> Result<Option<Contender>> {
 pub(super) struct Daemon {
     child: std::process::Child,
     directory: std::path::PathBuf,
+    network_before: NetworkRemains,
 }
 
 impl Daemon {
@@ -118,6 +120,7 @@ impl Daemon {
         let directory = target().join("bench/daemon");
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let daemon = target().join("release/hyperboxd");
+        let network_before = NetworkRemains::look();
         let child = std::process::Command::new(&daemon)
             .arg("--root")
             .arg(directory.join("root"))
@@ -127,7 +130,11 @@ impl Daemon {
             .arg(format!("unix://{}", directory.join("hyperbox.sock").display()))
             .spawn()
             .with_context(|| format!("cannot run {}", daemon.display()))?;
-        let daemon = Self { child, directory };
+        let daemon = Self {
+            child,
+            directory,
+            network_before,
+        };
         daemon.wait_until_ready()?;
         Ok(daemon)
     }
@@ -160,5 +167,6 @@ impl Drop for Daemon {
         let _ended = command(&["kill", "-TERM", &self.child.id().to_string()]).status();
         let _reaped = self.child.wait();
         let _removed = fs::remove_dir_all(&self.directory);
+        NetworkRemains::look().since(&self.network_before).remove();
     }
 }
