@@ -175,5 +175,16 @@ async fn daemon(config: &Config) -> Result<()> {
         }
     }
     drop(sockets);
+    if !engine
+        .containers
+        .list()
+        .iter()
+        .any(|record| record.state.phase.is_alive())
+    {
+        // Nobody uses bridge and rules any more; the next daemon makes them again when they are needed.
+        if let Err(error) = engine.networks.dismantle().await {
+            tracing::warn!(%error, "networks not removed from the machine");
+        }
+    }
     Ok(())
 }

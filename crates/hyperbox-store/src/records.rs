@@ -9,10 +9,13 @@
 //! (which syncs it) [`DELAY`] after the first change; that bounds what power loss can take. Frames of the log are chained by
 //! checksums: a later transaction never survives an earlier one that was lost (<https://www.sqlite.org/walformat.html>).
 //!
+//! **A full disk** refuses new records, but what makes room can still be recorded (`reserve.rs`).
+//!
 //! Any thread may call; calls take turns. Memory is bounded by two page caches of [`CACHE_KIB`].
 
 mod checkpoint;
 mod error;
+mod reserve;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -24,6 +27,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use self::checkpoint::Checkpointer;
 use self::error::{Failure, failed};
+use self::reserve::Reserve;
 
 /// The key of the format's version in the table `meta`.
 const FORMAT_KEY: &str = "format-version";
@@ -39,6 +43,7 @@ pub struct SqliteRecords {
     path: PathBuf,
     connection: Mutex<Connection>,
     checkpointer: Checkpointer,
+    reserve: Reserve,
 }
 
 impl SqliteRecords {
@@ -62,6 +67,7 @@ impl SqliteRecords {
             path: path.to_path_buf(),
             connection: Mutex::new(connection),
             checkpointer,
+            reserve: Reserve::open(path),
         })
     }
 
@@ -87,8 +93,13 @@ impl Records for SqliteRecords {
             return Ok(());
         }
         let mut connection = self.connection();
-        apply(&mut connection, changes).map_err(|error| failed("write to", &self.path, error))?;
+        let mut applied = apply(&mut connection, changes);
+        if applied.as_ref().is_err_and(is_full) && self.reserve.give() {
+            applied = apply(&mut connection, changes);
+        }
+        applied.map_err(|error| failed("write to", &self.path, error))?;
         drop(connection);
+        self.reserve.keep();
         self.checkpointer.changed();
         Ok(())
     }
@@ -103,6 +114,10 @@ impl Records for SqliteRecords {
             _ => Ok(()),
         }
     }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }
 
 fn apply(connection: &mut Connection, changes: &[Change]) -> rusqlite::Result<()> {

@@ -291,7 +291,9 @@ impl Images {
         let mut removed = Vec::new();
         if let Some(name) = &name {
             let others = record.references.iter().any(|other| other != name);
-            if others {
+            // What runs keeps its image: force takes only the name away, as with Docker.
+            let kept = options.force && users.iter().any(|user| user.running);
+            if others || kept {
                 self.untag(&record, name, &mut removed)?;
                 return Ok((removed, false));
             }
@@ -507,40 +509,30 @@ fn is_id_of(id: &ImageId, text: &str) -> bool {
     hex.len() >= 2 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) && id.0.hex().starts_with(hex)
 }
 
+/// Refuses with Docker's texts: by name whenever a container uses the image, by id what force cannot or was not asked to do.
 fn refuse_if_used(id: &ImageId, name: Option<&ImageReference>, users: &[ImageUser], force: bool) -> Result<()> {
-    let shown = name.map_or_else(|| id.short().to_owned(), ImageReference::familiar);
-    if let Some(user) = users.iter().find(|user| user.running) {
-        return Err(ServiceError::conflict(format!(
-            "conflict: unable to {} {shown} (cannot be forced) - {} {}",
-            if name.is_some() {
-                "remove repository reference"
-            } else {
-                "delete"
-            },
-            if name.is_some() {
-                "container"
-            } else {
-                "image is being used by running container"
-            },
+    let running = users.iter().find(|user| user.running);
+    let message = match (name, running, users.first()) {
+        (Some(name), _, Some(user)) if !force => format!(
+            "conflict: unable to remove repository reference \"{}\" (must force) - container {} is using its referenced \
+             image {}",
+            name.familiar(),
+            user.container,
+            id.short()
+        ),
+        (None, Some(user), _) => format!(
+            "conflict: unable to delete {} (cannot be forced) - image is being used by running container {}",
+            id.short(),
             user.container
-        )));
-    }
-    match users.first() {
-        Some(user) if !force => Err(ServiceError::conflict(if name.is_some() {
-            format!(
-                "conflict: unable to remove repository reference \"{shown}\" (must force) - container {} is using its \
-                 referenced image {}",
-                user.container,
-                id.short()
-            )
-        } else {
-            format!(
-                "conflict: unable to delete {shown} (must be forced) - image is being used by stopped container {}",
-                user.container
-            )
-        })),
-        _ => Ok(()),
-    }
+        ),
+        (None, None, Some(user)) if !force => format!(
+            "conflict: unable to delete {} (must be forced) - image is being used by stopped container {}",
+            id.short(),
+            user.container
+        ),
+        _ => return Ok(()),
+    };
+    Err(ServiceError::conflict(message))
 }
 
 /// Docker's text for an image that is not here.
