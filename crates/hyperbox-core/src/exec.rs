@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 use hyperbox_types::run::{Streams, TerminalSize};
 use hyperbox_types::shim::{CommandFault, Stdio, UserSpec};
 use hyperbox_types::{ContainerId, ErrorKind, ExecId};
+use tokio::sync::oneshot;
 
 use crate::container::{Attached, Containers, Phase};
 use crate::event::{EventKind, Events};
+use crate::exec_stream::EndsAfter;
 use crate::seam::{Task, TaskRuntime};
 use crate::{Result, ServiceError, random};
 
@@ -168,8 +170,11 @@ impl Execs {
             Ok((task, pid, attached)) => {
                 self.update(&view.id, |view| view.pid = pid);
                 self.publish("exec_start", &view);
-                self.watch(view, task);
-                Ok(attached)
+                let ended = self.watch(view, task);
+                Ok(attached.map(|attached| Attached {
+                    io: Box::new(EndsAfter::new(attached.io, ended)),
+                    terminal: attached.terminal,
+                }))
             }
             Err(error) => {
                 let code = match error.command_fault() {
@@ -282,9 +287,10 @@ impl Execs {
         ))
     }
 
-    /// Remembers how an exec ends.
-    fn watch(&self, view: ExecView, task: Arc<dyn Task>) {
+    /// Remembers how an exec ends; the result resolves when that is done.
+    fn watch(&self, view: ExecView, task: Arc<dyn Task>) -> oneshot::Receiver<()> {
         let execs = self.clone();
+        let (recorded, receiver) = oneshot::channel();
         tokio::spawn(async move {
             // When the shim is gone, so is the process; 137 is what a killed one reports.
             let code = task.wait_exec(&view.id).await.unwrap_or(137);
@@ -293,6 +299,7 @@ impl Execs {
                 view.exit_code = Some(code);
                 view.pid = 0;
             });
+            drop(recorded);
             let mut attributes = execs.attributes(&view);
             attributes.insert("exitCode".to_owned(), code.to_string());
             execs
@@ -300,6 +307,7 @@ impl Execs {
                 .events
                 .publish(EventKind::Container, "exec_die", view.container.as_str(), attributes);
         });
+        receiver
     }
 
     fn publish(&self, action: &str, view: &ExecView) {

@@ -8,6 +8,7 @@ mod engine;
 mod error;
 pub mod event;
 pub mod exec;
+mod exec_stream;
 pub mod failpoint;
 pub mod image;
 pub mod network;

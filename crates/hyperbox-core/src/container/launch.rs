@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hyperbox_types::shim::{LogTarget, Stdio, UserSpec};
+use hyperbox_types::shim::{CommandFault, LogTarget, Stdio, UserSpec};
 use hyperbox_types::{ByteSize, ErrorKind};
 use tokio::sync::mpsc;
 
@@ -306,12 +306,61 @@ fn launch_error(name: &hyperbox_types::ContainerName, error: TaskError) -> Servi
     } else {
         error.kind
     };
-    let prefix = "failed to create task for container: failed to create shim task: OCI runtime create failed";
+    let mut prefix =
+        "failed to create task for container: failed to create shim task: OCI runtime create failed".to_owned();
+    if let Some(words) = missing_words(fault, &error.message) {
+        prefix.push_str(": ");
+        prefix.push_str(words);
+    }
     let mut mapped = ServiceError::from_mechanism(prefix, kind, error).with_command_fault(fault);
-    if fault == Some(hyperbox_types::shim::CommandFault::NotFound) {
+    if fault == Some(CommandFault::NotFound) {
         mapped = mapped.with_hint(format!(
             "check the command of container {name} and the PATH of its image"
         ));
     }
     mapped
+}
+
+/// Returns what a runtime's text lacks for clients that make an exit code of it (127 or 126), as Docker's command line does.
+fn missing_words(fault: Option<CommandFault>, text: &str) -> Option<&'static str> {
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    match fault? {
+        CommandFault::NotFound if !says(&["executable file not found", "no such file or directory"]) => {
+            Some("executable file not found")
+        }
+        CommandFault::NotExecutable if !says(&["permission denied", "is a directory"]) => Some("permission denied"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_runtime_speaks_dockers_words() {
+        let name = hyperbox_types::ContainerName::parse("web").expect("name");
+        for (fault, text, expected) in [
+            (
+                CommandFault::NotFound,
+                "exec: \"x\": executable file not found in $PATH",
+                "failed: exec: \"x\"",
+            ),
+            (
+                CommandFault::NotFound,
+                "crun: executable file `x` not found in $PATH",
+                "failed: executable file not found: crun",
+            ),
+            (
+                CommandFault::NotExecutable,
+                "exec format error",
+                "failed: permission denied: exec format error",
+            ),
+        ] {
+            let mut error = TaskError::new(ErrorKind::InvalidArgument, text);
+            error.command = Some(fault);
+            let mapped = launch_error(&name, error);
+            assert!(mapped.message().contains(expected), "{}", mapped.message());
+        }
+    }
 }

@@ -22,7 +22,11 @@ fn privileged_one_wins_the_others_get_dockers_answer() {
     let started = race(&environment, 4, "POST", &format!("/containers/{id}/start"));
     assert_eq!(started, [204, 304, 304, 304]);
     let stopped = race(&environment, 4, "POST", &format!("/containers/{id}/stop?t=0"));
-    assert_eq!(stopped, [204, 304, 304, 304]);
+    // Whoever still saw it running has stopped it, whoever came later has not.
+    assert!(
+        stopped[0] == 204 && stopped.iter().all(|code| [204, 304].contains(code)),
+        "{stopped:?}"
+    );
     let removed = race(&environment, 4, "DELETE", &format!("/containers/{id}"));
     assert_eq!(removed.iter().filter(|code| **code == 204).count(), 1, "{removed:?}");
     assert!(removed.iter().all(|code| [204, 404, 409].contains(code)), "{removed:?}");
