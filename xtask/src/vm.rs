@@ -55,6 +55,9 @@ fn boot(filter: Option<&str>) -> Result<Counts> {
     std::fs::write(&script, script_text(&binaries)).with_context(|| format!("cannot write {}", script.display()))?;
     let program = root().join("tools/vm-run");
     let mut words = vec![program.to_str().context("the workspace's path is not UTF-8")?];
+    // Below the guest's own /tmp and /run a checkout would not be seen without this.
+    let checkout = root().display().to_string();
+    words.extend(["--share", &checkout]);
     words.extend(["--mem", "2048", "--timeout", TIMEOUT_SECONDS, "--", "sh"]);
     let mut counts = Counts::default();
     let success = watch(command(&words).arg(&script), |line| {

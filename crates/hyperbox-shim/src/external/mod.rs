@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use hyperbox_runtime::{Cgroups, StdioPlan};
 use hyperbox_types::shim::{Launch, ShimError, UserSpec};
 use hyperbox_types::{ContainerId, ErrorKind, Signal};
-use oci_spec::runtime::{LinuxNamespaceBuilder, LinuxNamespaceType, Process, Root, Spec, User};
+use oci_spec::runtime::{BoxBuilder, LinuxNamespaceBuilder, LinuxNamespaceType, Process, Root, Spec, User};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -101,6 +101,14 @@ impl External {
         let name = format!("exec-{}", self.execs);
         process.set_user(resolve(&self.root, user)?);
         process.set_terminal(Some(matches!(stdio, StdioPlan::Terminal { .. })));
+        if let StdioPlan::Terminal { size } = &stdio {
+            // The process may ask for the size before the shim has the terminal in its hands.
+            let size = BoxBuilder::default()
+                .height(u64::from(size.rows))
+                .width(u64::from(size.columns))
+                .build();
+            process.set_console_size(size.ok());
+        }
         let file = self.directory.join(format!("{name}.json"));
         write_json(&file, &process)?;
         let mut exec = self.program.subcommand("exec");
