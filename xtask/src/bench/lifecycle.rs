@@ -43,11 +43,12 @@ pub(super) fn run(rounds: usize) -> Result<()> {
                 .collect(),
         },
     ];
-    measure("lifecycle", scenarios, rounds)?;
+    let outcome = measure("lifecycle", scenarios, rounds);
     for engine in &engines {
-        engine.call(&["rmi".to_owned(), starter::NAME.to_owned()])?;
+        // Two clients of one daemon share the image: the second finds it gone.
+        let _gone = engine.call(&["rmi".to_owned(), starter::NAME.to_owned()]);
     }
-    Ok(())
+    outcome
 }
 
 /// Returns the engines that might be reachable; a warm-up decides.
@@ -121,7 +122,11 @@ impl Daemon {
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let daemon = target().join("release/hyperboxd");
         let network_before = NetworkRemains::look();
+        let path = target().join("bench/daemon.log");
+        let log = fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         let child = std::process::Command::new(&daemon)
+            .stdout(log.try_clone().context("cannot duplicate a file")?)
+            .stderr(log)
             .arg("--root")
             .arg(directory.join("root"))
             .arg("--run-dir")
