@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! The overlay snapshotter on a real filesystem, with real overlays (attached to nothing) and GNU tar as the oracle.
 
-#![expect(clippy::unwrap_used, reason = "a test reports by panicking, in its helping functions too")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test reports by panicking, in its helping functions too"
+)]
 
 mod crash;
 mod differential;
