@@ -26,7 +26,7 @@ impl Client {
     /// Returns the versions of the daemon and its parts.
     ///
     /// # Errors
-    /// Any of [`crate::Error`].
+    /// Any of [`crate::ClientError`].
     pub fn server_version(&self) -> Result<Box<RawValue>> {
         self.request(Method::Get, "/version").send()?.raw_json()
     }
@@ -34,7 +34,7 @@ impl Client {
     /// Returns what the daemon knows about itself and its machine.
     ///
     /// # Errors
-    /// Any of [`crate::Error`].
+    /// Any of [`crate::ClientError`].
     pub fn info(&self) -> Result<Box<RawValue>> {
         self.request(Method::Get, "/info").send()?.raw_json()
     }
@@ -42,7 +42,7 @@ impl Client {
     /// Returns what uses disk space.
     ///
     /// # Errors
-    /// Any of [`crate::Error`].
+    /// Any of [`crate::ClientError`].
     pub fn disk_usage(&self) -> Result<Box<RawValue>> {
         self.request(Method::Get, "/system/df").send()?.raw_json()
     }

@@ -55,7 +55,7 @@ pub fn pass(name: &'static str) {
 #[inline(always)]
 pub fn pass(_name: &'static str) {}
 
-/// Marks a failpoint; see [the module](crate::failpoint).
+/// Marks a failpoint; see the module of the same name.
 #[macro_export]
 macro_rules! failpoint {
     ($name:literal) => {

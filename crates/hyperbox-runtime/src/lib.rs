@@ -2,7 +2,7 @@
 //! HyperBox's own OCI runtime: runtime specification in, running process out.
 //!
 //! Blocking and without an async runtime or any thread; everything a process needs between its clone and its `execve` is made
-//! before the clone. [`start`] shows the whole choreography. Nothing is ever mounted on the host, and nothing is remembered
+//! before the clone. [`start()`] shows the whole choreography. Nothing is ever mounted on the host, and nothing is remembered
 //! outside the kernel and the values returned here.
 //!
 //! ```text

@@ -10,7 +10,7 @@
 //! **Commit point**: the rename from `ingest` to `blobs`, after the file was synced; the directory is synced before the commit
 //! is reported. What a crash leaves in `ingest` is removed by the next [`FileContent::open`].
 //!
-//! Nothing is kept in memory. Bytes are collected to [`BATCH`] and then hashed and written on a blocking thread while the next
+//! Nothing is kept in memory. Bytes are collected to `BATCH` and then hashed and written on a blocking thread while the next
 //! batch arrives; a blob that fits into one batch costs one trip to that thread, at its commit.
 
 mod ingest;

@@ -2,7 +2,7 @@
 //! What differs between operating systems: the terminal (size, raw mode, signals) and other processes.
 //!
 //! Raw mode must end on every way out: [`RawMode`] restores when it is dropped, also by a panic, and the signal thread calls
-//! [`restore`] before it lets a signal end the program. What was changed is kept in one static, because a signal can come at
+//! `restore` before it lets a signal end the program. What was changed is kept in one static, because a signal can come at
 //! any time and on any thread.
 
 #[cfg(unix)]

@@ -67,6 +67,8 @@ fn mask(place: BorrowedFd<'_>, empty: &mut Option<OwnedFd>) -> Result<(), Errno>
     if !place::is_directory(place)? {
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let null = rustix::mount::open_tree(CWD, c"/dev/null", flags)?;
+        // Read-only, or the container could change the owner and mode of the host's device; it still swallows what is written.
+        change_mount(null.as_fd(), Reach::Mount, &READ_ONLY, None).map_err(IntoErrno::into_errno)?;
         return attach(null.as_fd(), place);
     }
     if let Some(empty) = empty {

@@ -2,7 +2,7 @@
 //! System call filters: the `seccomp` of an OCI specification compiled to a classic BPF program.
 //!
 //! The kernel runs the program on every system call, and copies and checks it on every start, so it has to be short. Most
-//! numbers next to each other have the same verdict: [`rules`] gives every number its verdict, [`ranges`] merges equal
+//! numbers next to each other have the same verdict: `rules` gives every number its verdict, `ranges` merges equal
 //! neighbours, and [`assembler`] lays a balanced search tree over the ranges. Docker's default profile becomes some hundred
 //! instructions, where one comparison per system call makes over a thousand.
 //!

@@ -2,7 +2,7 @@
 //! Images for tests, made on the spot from Debian's busybox-static: no network, the same bytes on each run.
 //!
 //! An [`Image`] is data (entries of layers and a configuration); [`Image::write_layout`] turns it into an OCI image layout,
-//! streaming, and [`Layout::write_archive`] into what `docker load` reads. [`large`] is kept between runs below `target/tmp`.
+//! streaming, and [`Layout::write_archive`] into what `docker load` reads. [`large()`] is kept between runs below `target/tmp`.
 
 mod archive;
 mod entry;

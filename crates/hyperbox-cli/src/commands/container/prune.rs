@@ -12,7 +12,7 @@ use crate::question;
 
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
-    /// Provide filter values (e.g. "until=<timestamp>")
+    /// Provide filter values (e.g. `until=<timestamp>`)
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// Do not prompt for confirmation

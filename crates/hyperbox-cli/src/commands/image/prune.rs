@@ -15,7 +15,7 @@ pub(crate) struct PruneArgs {
     /// Remove all unused images, not just dangling ones
     #[arg(short, long)]
     all: bool,
-    /// Provide filter values (e.g. "until=<timestamp>")
+    /// Provide filter values (e.g. `until=<timestamp>`)
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// Do not prompt for confirmation

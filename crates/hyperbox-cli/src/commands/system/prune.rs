@@ -16,7 +16,7 @@ pub(crate) struct PruneArgs {
     /// Remove all unused images not just dangling ones
     #[arg(short, long)]
     all: bool,
-    /// Provide filter values (e.g. "label=<key>=<value>")
+    /// Provide filter values (e.g. `label=<key>=<value>`)
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// Do not prompt for confirmation

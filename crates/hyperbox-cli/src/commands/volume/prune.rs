@@ -15,7 +15,7 @@ pub(crate) struct PruneArgs {
     /// Remove all unused volumes, not just anonymous ones
     #[arg(short, long)]
     all: bool,
-    /// Provide filter values (e.g. "label=<label>")
+    /// Provide filter values (e.g. `label=<label>`)
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// Do not prompt for confirmation
