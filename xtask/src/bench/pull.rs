@@ -18,13 +18,16 @@ pub(super) fn run(rounds: usize) -> Result<()> {
     let server = Server::start()?;
     let daemon = Daemon::start()?;
     let mut scenarios = Vec::new();
+    // All of them go before each pull: with the same files they are one image under several names.
+    let mut clean = vec!["rmi", "-f"];
+    clean.extend(server.images.iter().map(|(_, image)| image.as_str()));
     for (kind, image) in &server.images {
         let contenders = engines(&daemon).into_iter().map(|engine| {
             let pull: &[&str] = match engine.name.as_str() {
                 "podman" => &["pull", "--tls-verify=false", image],
                 _ => &["pull", image],
             };
-            engine.with(pull).before(&["rmi", "-f", image])
+            engine.with(pull).before(&clean)
         });
         scenarios.push(Scenario {
             name: format!("pull of a 250 MB image, {kind} layers, registry on this machine"),
