@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Limits that only cgroup v2 has or enforces; run in the virtual machine.
 
-use hyperbox_testkit::environment::TestEnvironment;
+use hyperbox_testkit::environment::{STARTER, TestEnvironment};
 
 #[test]
 fn v2_memory_max_kills_and_is_reported() {
@@ -80,4 +80,66 @@ fn v2_pause_stats_and_update_work() {
         .unwrap();
     assert!(code == 200 && body.contains("\"limit\":33554432"), "{code} {body}");
     environment.finish();
+}
+
+#[test]
+fn v2_block_limits_are_in_io_max() {
+    let environment = TestEnvironment::with_starter();
+    let device = LoopDevice::attach();
+    let body = format!(
+        r#"{{"Image": "{STARTER}", "Cmd": ["cat", "/sys/fs/cgroup/io.max"],
+            "HostConfig": {{"BlkioDeviceWriteBps": [{{"Path": "{}", "Rate": 1048576}}]}}}}"#,
+        device.path
+    );
+    let (code, answer) = environment.api("POST", "/containers/create", &body).unwrap();
+    assert_eq!(code, 201, "{answer}");
+    let id = environment.container_ids().pop().expect("the container");
+    environment.hb(["start", &id]).succeeds();
+    environment.hb(["wait", &id]).succeeds();
+    let limits = environment.hb(["logs", &id]).succeeds();
+    assert!(
+        limits.starts_with("7:0 ") && limits.contains("wbps=1048576"),
+        "{limits}"
+    );
+    environment.hb(["rm", &id]).succeeds();
+    environment.finish();
+}
+
+/// A block device of this machine, given back in the end.
+struct LoopDevice {
+    path: &'static str,
+}
+
+impl LoopDevice {
+    fn attach() -> Self {
+        let busybox = |arguments: &[&str]| {
+            let output = std::process::Command::new("/bin/busybox")
+                .args(arguments)
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "{arguments:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        };
+        let path = "/dev/loop0";
+        if !std::path::Path::new(path).exists() {
+            busybox(&["modprobe", "loop"]);
+        }
+        busybox(&["truncate", "-s", "1M", "/run/loop0"]);
+        busybox(&["losetup", path, "/run/loop0"]);
+        Self { path }
+    }
+}
+
+impl Drop for LoopDevice {
+    fn drop(&mut self) {
+        // The machine is thrown away in any case.
+        drop(
+            std::process::Command::new("/bin/busybox")
+                .args(["losetup", "-d", self.path])
+                .status(),
+        );
+    }
 }
