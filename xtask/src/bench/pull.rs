@@ -34,7 +34,13 @@ pub(super) fn run(rounds: usize) -> Result<()> {
             contenders: contenders.collect(),
         });
     }
-    measure("pull", scenarios, rounds.min(10))
+    measure("pull", scenarios, rounds.min(10))?;
+    // The next run's registry has another port: what stays under this one's names would spare that run its work.
+    for engine in engines(&daemon) {
+        let words: Vec<String> = clean.iter().map(|word| (*word).to_owned()).collect();
+        drop(engine.call(&words));
+    }
+    Ok(())
 }
 
 struct Server {
