@@ -8,7 +8,6 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyperbox_core::Engine;
 use serde::de::DeserializeOwned;
@@ -20,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::{ApiError, ApiResult};
 use crate::hijack::Takeover;
 use crate::query::Query;
+use crate::request_body::RequestBody;
 use crate::router::Parameters;
 use crate::version::ApiVersion;
 
@@ -62,7 +62,7 @@ pub(crate) struct Call {
     /// Method, headers and the like.
     pub head: Parts,
     /// The body, not read yet.
-    pub body: Incoming,
+    pub body: RequestBody,
     /// The connection after `101 Switching Protocols`, when the client asked for that.
     pub upgrade: Option<OnUpgrade>,
     /// The connection for clients that hijack without asking.

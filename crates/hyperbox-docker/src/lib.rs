@@ -20,6 +20,7 @@ mod pattern;
 mod progress;
 mod query;
 mod registry_auth;
+mod request_body;
 mod router;
 mod routes;
 mod server;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SERVER};
+use http::header::{EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SERVER};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -31,6 +31,7 @@ use crate::client_io::{ClientIo, ClientStream, Listener};
 use crate::error::{ApiError, ApiResult};
 use crate::hijack::Takeover;
 use crate::query::{Query, Space, decode};
+use crate::request_body::RequestBody;
 use crate::version::{self, ApiVersion};
 use crate::{router, routes};
 
@@ -140,6 +141,9 @@ async fn answer(
     let span = tracing::debug_span!("request", request = number, %method, path = request.uri().path());
     async move {
         let head = request.method() == Method::HEAD;
+        let expected = request.headers().contains_key(EXPECT);
+        // From here on every way out, refusals included, leaves the rest of the body to be discarded.
+        let request = request.map(|body| RequestBody::new(body, Arc::clone(&door), expected));
         let mut response = match route(door, config, network, takeover, request).await {
             Ok(response) => response,
             Err(error) => {
@@ -167,7 +171,7 @@ async fn route(
     config: &DoorConfig,
     network: bool,
     takeover: mpsc::Sender<Takeover>,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
 ) -> ApiResult<Answer> {
     refuse_browsers(request.headers(), network, config)?;
     if request.method() == Method::OPTIONS {

@@ -90,9 +90,10 @@ fn local_tags(call: &Call, named: &ImageReference) -> Vec<ImageReference> {
     if tags.is_empty() { vec![named.clone()] } else { tags }
 }
 
-async fn load(call: Call) -> ApiResult<Answer> {
+async fn load(mut call: Call) -> ApiResult<Answer> {
     let quiet = call.query.flag("quiet");
     let images = call.engine().images.clone();
+    call.body.is_upload();
     let bytes = call.body.into_data_stream().map_err(std::io::Error::other);
     let archive = Box::new(StreamReader::new(bytes));
     let progress: ProgressStream = match images.load(archive, quiet).await {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Routes of Docker's that this version does not serve: a clear refusal instead of `page not found`.
 
-use http_body_util::BodyExt;
-
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::error::{ApiError, ApiResult};
@@ -12,8 +10,8 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Post "/build" => build),
     route!(Post "/build/prune" => build),
     route!(Post "/build/cancel" => build),
-    route!(Post "/grpc" => build_session),
-    route!(Post "/session" => build_session),
+    route!(Post "/grpc" => build),
+    route!(Post "/session" => build),
     route!(Post "/commit" => commit),
     route!(Get "/containers/{id}/archive" => copy),
     route!(Put "/containers/{id}/archive" => copy),
@@ -31,29 +29,8 @@ fn refusal(what: &str) -> ApiResult<Answer> {
     )))
 }
 
-/// How much of a refused upload is read before the answer.
-const DRAINED: usize = 64 << 20;
-
-/// Reads an upload to its end, within limits: a client that is cut off while it sends reports the connection, not the answer.
-async fn drain(call: Call) {
-    let mut body = call.body;
-    let mut left = DRAINED;
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, bytes::Bytes::len);
-        match left.checked_sub(length) {
-            Some(rest) => left = rest,
-            None => return,
-        }
-    }
-}
-
-async fn build(call: Call) -> ApiResult<Answer> {
-    drain(call).await;
-    refusal("building images is")
-}
-
-/// Without a body to wait for: an upgraded connection has no end.
-async fn build_session(_: Call) -> ApiResult<Answer> {
+async fn build(mut call: Call) -> ApiResult<Answer> {
+    call.body.is_upload();
     refusal("building images is")
 }
 
@@ -61,8 +38,8 @@ async fn commit(_: Call) -> ApiResult<Answer> {
     refusal("committing containers is")
 }
 
-async fn copy(call: Call) -> ApiResult<Answer> {
-    drain(call).await;
+async fn copy(mut call: Call) -> ApiResult<Answer> {
+    call.body.is_upload();
     refusal("copying files from and to containers is")
 }
 

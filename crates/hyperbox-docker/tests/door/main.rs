@@ -4,6 +4,7 @@
 mod client;
 mod containers;
 mod docker_cli;
+mod early_answers;
 mod execs;
 mod images;
 mod objects;
