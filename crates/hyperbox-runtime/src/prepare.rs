@@ -166,7 +166,8 @@ fn cgroup_mounts(
         target: target(&plan.destination, TargetKind::Directory)?,
         action: MountAction::FileSystem(FileSystem {
             kind: c"tmpfs".to_owned(),
-            source: c"cgroup".to_owned(),
+            source: c"tmpfs".to_owned(),
+            // Writable even where the groups are not, as with runc: there is nothing in it but mount points and links.
             flags: flags.difference(MountFlags::RDONLY),
             data: c"mode=755".to_owned(),
             no_links: false,
@@ -190,13 +191,6 @@ fn cgroup_mounts(
                 index,
             });
         }
-    }
-    if flags.contains(MountFlags::RDONLY) {
-        mounts.push(ChildMount {
-            target: target(&plan.destination, TargetKind::Directory)?,
-            action: MountAction::Seal,
-            index,
-        });
     }
     Ok(())
 }

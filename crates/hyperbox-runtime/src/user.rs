@@ -23,7 +23,7 @@ pub struct ResolvedUser {
     pub uid: u32,
     /// Primary group id.
     pub gid: u32,
-    /// Supplementary group ids, without duplicates.
+    /// Supplementary group ids: the primary one, then the others without duplicates, as Docker gives them.
     pub additional_gids: Vec<u32>,
     /// Home directory; `/` when the user has no entry.
     pub home: PathBuf,
@@ -179,6 +179,8 @@ fn resolve(passwd: &str, group: &str, spec: &UserSpec) -> Result<ResolvedUser, U
     }
     let mut seen = std::collections::BTreeSet::new();
     additional.retain(|gid| seen.insert(*gid));
+    // Without the primary group among them, a file's group permissions could be evaded by dropping it (CVE-2022-36109).
+    additional.insert(0, gid);
     let home = account
         .as_ref()
         .map(|account| account.home)
@@ -223,19 +225,20 @@ mod tests {
     #[test]
     fn users_and_groups() {
         for (user, extra, expected) in [
-            ("", &[][..], Ok((0, 0, vec![], "/root"))),
-            ("web", &[], Ok((33, 33, vec![29, 44], "/var/www"))),
-            ("33", &[], Ok((33, 33, vec![29, 44], "/var/www"))),
-            ("web:audio", &[], Ok((33, 29, vec![], "/var/www"))),
+            ("", &[][..], Ok((0, 0, vec![0], "/root"))),
+            ("web", &[], Ok((33, 33, vec![33, 29, 44], "/var/www"))),
+            ("33", &[], Ok((33, 33, vec![33, 29, 44], "/var/www"))),
+            ("web:audio", &[], Ok((33, 29, vec![29], "/var/www"))),
             (
                 "web:77",
                 &["audio", "audio", "1234"],
-                Ok((33, 77, vec![29, 1234], "/var/www")),
+                Ok((33, 77, vec![77, 29, 1234], "/var/www")),
             ),
-            ("4242", &[], Ok((4242, 0, vec![], "/"))),
-            ("4242:43", &[], Ok((4242, 43, vec![], "/"))),
-            ("1000", &[], Ok((7, 8, vec![], "/seven"))),
-            (":audio", &[], Ok((0, 29, vec![], "/root"))),
+            ("web:audio", &["audio"], Ok((33, 29, vec![29, 29], "/var/www"))),
+            ("4242", &[], Ok((4242, 0, vec![0], "/"))),
+            ("4242:43", &[], Ok((4242, 43, vec![43], "/"))),
+            ("1000", &[], Ok((7, 8, vec![8], "/seven"))),
+            (":audio", &[], Ok((0, 29, vec![29], "/root"))),
             (
                 "nobody",
                 &[],

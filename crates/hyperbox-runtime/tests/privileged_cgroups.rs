@@ -203,7 +203,7 @@ fn privileged_a_container_sees_its_own_cgroups_only() {
     let rootfs = Rootfs::new();
     let mut specification = shell(
         "cat /proc/self/cgroup | grep -vE 'systemd|hugetlb|freezer|net_|perf_event|rdma|misc' | sed 's/.*://' | sort -u; \
-         grep -c cgroup /proc/self/mountinfo; touch /sys/fs/cgroup/x 2>&1; cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null",
+         grep -c cgroup /proc/self/mountinfo; d=/sys/fs/cgroup; [ ! -d $d/pids ] || d=$d/pids; mkdir $d/x 2>&1; cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null",
     );
     set(
         &mut specification,

@@ -106,9 +106,13 @@ fn privileged_errors_name_the_object() {
         (
             changed(
                 "/linux/namespaces",
-                json!([{ "type": "mount" }, { "type": "ipc", "path": "/no/ns" }]),
+                json!([{ "type": "mount" }, { "type": "uts" }, { "type": "ipc", "path": "/no/ns" }]),
             ),
             "cannot open the namespace /no/ns: No such file or directory (os error 2)",
+        ),
+        (
+            changed("/linux/namespaces", json!([{ "type": "mount" }])),
+            "invalid runtime configuration: unable to set hostname without a private UTS namespace",
         ),
         (
             changed("/linux/resources", json!({ "cpu": { "cpus": "4000" } })),

@@ -55,22 +55,32 @@ fn privileged_links_at_mount_points_stay_inside() {
 }
 
 #[test]
-fn privileged_dangling_links_make_nothing_on_the_host() {
+fn privileged_dangling_links_lead_inside() {
     let rootfs = Rootfs::new();
     let victim = rootfs.beside("not-there");
     symlink(&victim, rootfs.lower().join("dangling")).unwrap();
-    let mut specification = shell("true");
-    add_mount(
-        &mut specification,
+    symlink("nofile", rootfs.lower().join("dangling-file")).unwrap();
+    let source = rootfs.beside("source");
+    std::fs::write(&source, "from a file\n").unwrap();
+    let mut specification = shell(&format!(
+        "grep -c ' {} tmpfs ' /proc/mounts; cat /nofile; stat -c %F /dangling /dangling-file",
+        victim.display()
+    ));
+    for mount in [
         json!({ "destination": "/dangling", "type": "tmpfs", "source": "tmpfs" }),
-    );
-    let error = start_ours(&specification, rootfs.overlay(), "")
-        .err()
-        .map(|error| chain(&error));
+        json!({ "destination": "/dangling-file", "type": "bind", "source": source, "options": ["bind"] }),
+    ] {
+        add_mount(&mut specification, mount);
+    }
+    // As with Docker: the link stays, and where it leads to inside the root is made and mounted on.
+    let outcome = run_ours(&specification, rootfs.overlay(), "");
     assert_eq!(
-        error.as_deref(),
-        Some("cannot mount \"tmpfs\" at \"/dangling\": No such file or directory (os error 2)")
+        (outcome.code, outcome.stdout.as_str()),
+        (0, "1\nfrom a file\nsymbolic link\nsymbolic link\n"),
+        "{}",
+        outcome.stderr
     );
+    assert!(rootfs.upper().join(victim.strip_prefix("/").unwrap()).is_dir());
     assert!(!victim.exists());
 }
 

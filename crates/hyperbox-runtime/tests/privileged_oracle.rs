@@ -10,8 +10,8 @@ use support::rootfs::Rootfs;
 use support::specification::{add_mount, set, shell, with_arguments};
 
 /// A user as the shim names it, and as crun wants it.
-const ROOT: (&str, u32, u32, &[u32]) = ("", 0, 0, &[]);
-const WEB: (&str, u32, u32, &[u32]) = ("web", 33, 34, &[29]);
+const ROOT: (&str, u32, u32, &[u32]) = ("", 0, 0, &[0]);
+const WEB: (&str, u32, u32, &[u32]) = ("web", 33, 34, &[34, 29]);
 
 /// Runs both and compares; returns the output for further checks.
 fn compare_on(rootfs: &Rootfs, specification: &Value, user: (&str, u32, u32, &[u32])) -> String {

@@ -18,6 +18,7 @@ mod masking;
 mod mounting;
 mod place;
 mod terminal;
+mod way;
 
 use std::ffi::CString;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -110,8 +111,6 @@ pub(crate) enum MountAction {
     FileSystem(FileSystem),
     /// Makes a symbolic link to this text.
     Link(CString),
-    /// Makes the mount that is there read-only.
-    Seal,
 }
 
 /// A new file system.

@@ -32,14 +32,6 @@ fn make(root: BorrowedFd<'_>, mount: &ChildMount) -> Result<(), Errno> {
             let above = parent.as_ref().map_or(root, AsFd::as_fd);
             rustix::fs::symlinkat(text.as_c_str(), above, mount.target.last().name.as_c_str())
         }
-        MountAction::Seal => {
-            let place = place::find(root, &mount.target.last().path, Links::Follow)?;
-            let change = Change {
-                set: Attributes::READ_ONLY,
-                ..Change::default()
-            };
-            change_mount(place.as_fd(), Reach::Mount, &change, None).map_err(IntoErrno::into_errno)
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::way;
 use crate::plan::target::{Target, TargetKind};
 
 /// How often a lookup that raced with a rename is repeated; the kernel asks for it with `EAGAIN`.
@@ -46,49 +47,24 @@ pub(super) fn open(root: BorrowedFd<'_>, path: &CStr, flags: OFlags, links: Link
     result
 }
 
-/// Opens a place, and makes it (and the directories above) when it is missing.
+/// Opens a place, and makes it (and the directories above) when it is missing. A link to nowhere is followed to where it would
+/// lead inside the root, and the place is made there, as Docker does.
 pub(super) fn find_or_make(root: BorrowedFd<'_>, target: &Target, links: Links) -> Result<OwnedFd, Errno> {
-    match find(root, &target.last().path, links) {
-        Err(Errno::NOENT) => make(root, target, links),
+    let path = &target.last().path;
+    match find(root, path, links) {
+        Err(Errno::NOENT) => way::make(root, path, target.kind, links),
         other => other,
     }
-}
-
-fn make(root: BorrowedFd<'_>, target: &Target, links: Links) -> Result<OwnedFd, Errno> {
-    let parent = make_parent(root, target, links)?;
-    let above = parent.as_ref().map_or(root, std::os::fd::AsFd::as_fd);
-    let last = target.last();
-    match target.kind {
-        TargetKind::Directory => ignore_existing(rustix::fs::mkdirat(above, last.name.as_c_str(), Mode::from(0o755)))?,
-        TargetKind::File => {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
-            ignore_existing(rustix::fs::openat(above, last.name.as_c_str(), flags, Mode::from(0o644)).map(drop))?;
-        }
-    }
-    find(root, &last.path, links)
 }
 
 /// Opens the directory above a place, making what is missing. `None` means the root itself.
 pub(super) fn make_parent(root: BorrowedFd<'_>, target: &Target, links: Links) -> Result<Option<OwnedFd>, Errno> {
-    let mut parent: Option<OwnedFd> = None;
-    for step in &target.steps[..target.steps.len() - 1] {
-        let next = match open(root, &step.path, OFlags::PATH | OFlags::DIRECTORY, links) {
-            Err(Errno::NOENT) => {
-                let above = parent.as_ref().map_or(root, std::os::fd::AsFd::as_fd);
-                ignore_existing(rustix::fs::mkdirat(above, step.name.as_c_str(), Mode::from(0o755)))?;
-                open(root, &step.path, OFlags::PATH | OFlags::DIRECTORY, links)?
-            }
-            other => other?,
-        };
-        parent = Some(next);
-    }
-    Ok(parent)
-}
-
-fn ignore_existing(result: Result<(), Errno>) -> Result<(), Errno> {
-    match result {
-        Err(Errno::EXIST) => Ok(()),
-        other => other,
+    let Some(path) = target.parent() else {
+        return Ok(None);
+    };
+    match open(root, path, OFlags::PATH | OFlags::DIRECTORY, links) {
+        Err(Errno::NOENT) => way::make(root, path, TargetKind::Directory, links).map(Some),
+        other => other.map(Some),
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod target;
 
 use std::path::{Path, PathBuf};
 
+use hyperbox_sys::spawn::NewNamespaces;
 use oci_spec::runtime::{Linux, LinuxPersonalityDomain, Spec};
 use rustix::mount::MountPropagationFlags;
 
@@ -47,6 +48,7 @@ impl Plan {
         let linux = spec.linux().as_ref().unwrap_or(&none);
         refuse_unsupported(spec, linux)?;
         let namespaces = NamespacePlan::new(linux, network_joined)?;
+        refuse_names_of_the_host(spec, &namespaces)?;
         let mounts = mounts::mounts(spec)?;
         Ok(Self {
             devices: devices::devices(linux, &mounts)?,
@@ -99,6 +101,25 @@ fn refuse_unsupported(spec: &Spec, linux: &Linux) -> Result<(), StartError> {
         Some((_, what)) => Err(StartError::unsupported(what)),
         None => Ok(()),
     }
+}
+
+/// Names set in the machine's UTS namespace would be the machine's.
+fn refuse_names_of_the_host(spec: &Spec, namespaces: &NamespacePlan) -> Result<(), StartError> {
+    if namespaces.separates(NewNamespaces::UTS) {
+        return Ok(());
+    }
+    let given = |name: &Option<String>| name.as_deref().is_some_and(|name| !name.is_empty());
+    if given(spec.hostname()) {
+        return Err(StartError::invalid(
+            "unable to set hostname without a private UTS namespace",
+        ));
+    }
+    if given(spec.domainname()) {
+        return Err(StartError::invalid(
+            "sysctl \"kernel.domainname\" is not in a separate kernel namespace",
+        ));
+    }
+    Ok(())
 }
 
 fn targets(paths: Option<&[String]>, field: &str) -> Result<Vec<Target>, StartError> {
@@ -171,6 +192,14 @@ mod tests {
                 "invalid runtime configuration: linux.cgroupsPath is the root",
             ),
             (
+                r#"{"hostname":"box","linux":{}}"#,
+                "invalid runtime configuration: unable to set hostname without a private UTS namespace",
+            ),
+            (
+                r#"{"domainname":"example.org","linux":{}}"#,
+                "invalid runtime configuration: sysctl \"kernel.domainname\" is not in a separate kernel namespace",
+            ),
+            (
                 r#"{"linux":{"rootfsPropagation":"sideways"}}"#,
                 "invalid runtime configuration: linux.rootfsPropagation is Some(\"sideways\")",
             ),
@@ -187,6 +216,7 @@ mod tests {
                 json.to_owned()
             } else {
                 json.replace("\"linux\":{", "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}],")
+                    .replace(",}", "}")
             };
             assert_eq!(plan(&spec).unwrap_err(), text, "{json}");
         }

@@ -54,6 +54,12 @@ impl Target {
         (!steps.is_empty()).then_some(Self { kind, steps, shown })
     }
 
+    /// Returns the path of the directory above; `None` for a place in the root itself.
+    pub(crate) fn parent(&self) -> Option<&CString> {
+        let above = self.steps.len().checked_sub(2)?;
+        Some(&self.steps[above].path)
+    }
+
     /// Returns the last step.
     pub(crate) fn last(&self) -> &Step {
         &self.steps[self.steps.len() - 1]
