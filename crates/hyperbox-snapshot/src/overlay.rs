@@ -10,6 +10,7 @@
 //!   active/<container id>/       upper/ and work/ of one container
 //!   trash/<random>               what is being deleted
 //!   empty/                       the lower directory of an image without layers
+//!   scaffold/                    the lowest directory of every container: what the engine mounts on, and `.dockerenv`
 //! ```
 //!
 //! Names are short because `mount(2)` takes all options of an overlay in one page; whole diff ids are compared from memory.
@@ -24,6 +25,7 @@
 
 mod layout;
 mod probe;
+mod scaffold;
 mod stage;
 
 use std::collections::HashMap;
@@ -75,6 +77,7 @@ impl OverlaySnapshotter {
         let layout = Layout::create(root)?;
         let trash = Trash::new(layout.trash());
         let (layers, unusable) = layout.load_layers()?;
+        scaffold::complete(&layout.scaffold()).map_err(|error| on_path("make", &layout.scaffold(), error))?;
         for path in layout.staged()?.into_iter().chain(unusable) {
             trash.discard(&path).map_err(|error| on_path("discard", &path, error))?;
         }
@@ -113,17 +116,17 @@ impl State {
         Ok(lower)
     }
 
+    /// Returns the lower directories of a container: those of its layers, then the scaffold.
+    fn lower_of_container(&self, layers: &[DiffId]) -> Result<Vec<std::path::PathBuf>, SnapshotError> {
+        let mut lower = self.lower(layers)?;
+        lower.push(self.layout.scaffold());
+        Ok(lower)
+    }
+
     fn recipe(&self, key: &ContainerId, layers: &[DiffId]) -> Result<RootMount, SnapshotError> {
-        let lower = self.lower(layers)?;
         let (upper, work) = self.layout.writable(key);
-        if lower.is_empty() {
-            return Ok(RootMount::Bind {
-                source: upper,
-                read_only: false,
-            });
-        }
         Ok(RootMount::Overlay {
-            lower,
+            lower: self.lower_of_container(layers)?,
             writable: Some(WritableLayer { upper, work }),
         })
     }
@@ -245,7 +248,11 @@ impl Snapshotter for OverlaySnapshotter {
         blocking(move || {
             let upper = state.upper(&key)?;
             let failed = |error| on_path("compare", &state.layout.container(&key), error);
-            let lower = hyperbox_sys::detached_mount::open(&state.view(&layers)?).map_err(failed)?;
+            let before = RootMount::Overlay {
+                lower: state.lower_of_container(&layers)?,
+                writable: None,
+            };
+            let lower = hyperbox_sys::detached_mount::open(&before).map_err(failed)?;
             crate::changes::changes(upper, &lower).map_err(failed)
         })
         .await

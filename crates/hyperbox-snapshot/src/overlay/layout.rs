@@ -81,6 +81,11 @@ impl Layout {
         self.root.join("empty")
     }
 
+    /// The tree below all layers of a container; see [`super::scaffold`].
+    pub(super) fn scaffold(&self) -> PathBuf {
+        self.root.join("scaffold")
+    }
+
     pub(super) fn container(&self, key: &ContainerId) -> PathBuf {
         self.root.join("active").join(key.as_str())
     }

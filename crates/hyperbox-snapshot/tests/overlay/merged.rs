@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use hyperbox_core::seam::{ActiveKey, FileChangeKind, Snapshotter};
@@ -120,7 +121,54 @@ async fn privileged_whiteouts_hide_lower_layers() {
     assert_eq!(Mounted::new(&snapshotter.view(&layers).unwrap()).list(), ["only=3"]);
     let key = ActiveKey(hyperbox_testkit::container_id());
     let recipe = snapshotter.prepare(&key, &layers).await.unwrap();
-    assert_eq!(Mounted::new(&recipe).list(), ["only=3"]);
+    assert_eq!(fs::read_to_string(Mounted::new(&recipe).path("only")).unwrap(), "3");
+    assert!(!Mounted::new(&recipe).path("b").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn privileged_what_the_engine_promises_is_no_change() {
+    require_root();
+    let directory = tempfile::tempdir().unwrap();
+    let snapshotter = open(directory.path());
+    let layer = add(&snapshotter, &[("etc/", ""), ("etc/hosts", "of the image")]).await;
+    for layers in [vec![], vec![layer]] {
+        let key = ActiveKey(hyperbox_testkit::container_id());
+        let recipe = snapshotter.prepare(&key, &layers).await.unwrap();
+        let mounted = Mounted::new(&recipe);
+        let mark = fs::metadata(mounted.path(".dockerenv")).unwrap();
+        assert_eq!((mark.len(), mark.permissions().mode() & 0o777), (0, 0o755));
+        let hosts = fs::read_to_string(mounted.path("etc/hosts")).unwrap();
+        assert_eq!(hosts, if layers.is_empty() { "" } else { "of the image" });
+        assert_eq!(
+            fs::read_link(mounted.path("etc/mtab")).unwrap(),
+            Path::new("/proc/mounts")
+        );
+        for place in ["dev", "proc", "sys", "dev/pts", "dev/shm"] {
+            assert!(mounted.path(place).is_dir(), "{place}");
+        }
+        assert_eq!(snapshotter.changes(&key, &layers).await.unwrap(), []);
+        assert!(
+            !Mounted::new(&snapshotter.view(&layers).unwrap())
+                .path(".dockerenv")
+                .exists()
+        );
+        fs::remove_file(mounted.path(".dockerenv")).unwrap();
+        fs::write(mounted.path("etc/hostname"), "mine").unwrap();
+        drop(mounted);
+        let changes = snapshotter.changes(&key, &layers).await.unwrap();
+        let kinds: Vec<_> = changes
+            .iter()
+            .map(|change| (change.path.to_str().unwrap(), change.kind))
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                ("/.dockerenv", FileChangeKind::Deleted),
+                ("/etc", FileChangeKind::Modified),
+                ("/etc/hostname", FileChangeKind::Modified)
+            ]
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
