@@ -30,6 +30,7 @@ pub use cgroup::{CgroupError, Cgroups};
 pub use container::{Container, ExecRequest, Process};
 pub use error::StartError;
 pub use launcher::{Launcher, prepare_launcher};
+pub use plan::possible_cgroups;
 pub use rootfs::mount_root;
 pub use start::{StartRequest, StdioPlan, start};
 pub use user::{ResolvedUser, UserError, resolve_user};

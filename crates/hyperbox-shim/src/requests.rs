@@ -167,7 +167,8 @@ impl Supervisor {
         }
         let process: Process = serde_json::from_str(&exec.process)
             .map_err(|error| failure(ErrorKind::InvalidArgument, format!("malformed process: {error}")))?;
-        let prepared = stdio::prepare(exec.stdio).map_err(|error| system("cannot make the streams", error))?;
+        let prepared = stdio::prepare(exec.stdio, stdio::NoInput::Exec)
+            .map_err(|error| system("cannot make the streams", error))?;
         let attached = clients(&exec.fds, descriptors, exec.stdio.terminal.is_none())?;
         let started = self.engine.exec(process, &exec.user, prepared.theirs)?;
         let pid = started.pid;

@@ -88,16 +88,23 @@ fn launch(payload: &[u8], descriptors: Vec<OwnedFd>, signals: signals::ChildSign
     let listener = directory
         .listen(SOCKET_NAME)
         .map_err(|error| system("cannot listen for the daemon", error))?;
+    // Before anything is made, for whoever cleans up if this process is killed while it starts the container.
+    let mut record = LaunchRecord {
+        shim_pid: std::process::id(),
+        init_pid: 0,
+        init_start_time: 0,
+        cgroups: hyperbox_runtime::possible_cgroups(&spec),
+        runtime: launch.runtime.clone(),
+    };
+    directory
+        .write_record(LAUNCH_FILE, &record)
+        .map_err(|error| system("cannot write the launch record", error))?;
     let result = start(&launch, spec, passed, &directory);
     match result {
         Ok((engine, first, own_pid_namespace)) => {
-            let record = LaunchRecord {
-                shim_pid: std::process::id(),
-                init_pid: first.pid,
-                init_start_time: first.start_time,
-                cgroups: engine.cgroup_paths().to_vec(),
-                runtime: launch.runtime,
-            };
+            record.init_pid = first.pid;
+            record.init_start_time = first.start_time;
+            record.cgroups = engine.cgroup_paths().to_vec();
             let mut supervisor = Supervisor {
                 oom: OomState::open(&engine),
                 directory,
@@ -119,7 +126,8 @@ fn launch(payload: &[u8], descriptors: Vec<OwnedFd>, signals: signals::ChildSign
             Ok(supervisor)
         }
         Err(error) => {
-            // The directory itself is the daemon's to remove.
+            // Nothing of it is left, so nobody need look for it. The directory itself is the daemon's to remove.
+            drop(directory.remove(LAUNCH_FILE));
             drop(directory.remove(SOCKET_NAME));
             Err(error)
         }
@@ -140,7 +148,8 @@ fn start(
     directory: &RunDirectory,
 ) -> Result<(engine::Engine, First, bool), ShimError> {
     let own_pid_namespace = engine::has_own_pid_namespace(&spec);
-    let prepared = stdio::prepare(launch.stdio).map_err(|error| system("cannot make the streams", error))?;
+    let prepared = stdio::prepare(launch.stdio, stdio::NoInput::First)
+        .map_err(|error| system("cannot make the streams", error))?;
     let attached = clients(&passed.roles, passed.attached, launch.stdio.terminal.is_none())?;
     let (mut engine, started) = engine::start(launch, spec, directory, prepared.theirs, passed.network_namespace)?;
     let (pid, start_time) = (started.pid, started.start_time);

@@ -20,8 +20,17 @@ pub(crate) struct PreparedStdio {
     pub(crate) ours: Ends,
 }
 
+/// What an input that nobody gives is opened for. The first process can even write to it, an exec cannot: as with Docker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoInput {
+    /// Of a container's first process.
+    First,
+    /// Of an exec.
+    Exec,
+}
+
 /// Makes pipes, or plans a terminal whose master [`Ends::with_terminal`] adds later.
-pub(crate) fn prepare(stdio: Stdio) -> io::Result<PreparedStdio> {
+pub(crate) fn prepare(stdio: Stdio, no_input: NoInput) -> io::Result<PreparedStdio> {
     let mut ours = Ends {
         stdin: None,
         stdout: None,
@@ -40,7 +49,11 @@ pub(crate) fn prepare(stdio: Stdio) -> io::Result<PreparedStdio> {
         ours.stdin = Some(write);
         read
     } else {
-        rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?
+        let access = match no_input {
+            NoInput::First => OFlags::RDWR,
+            NoInput::Exec => OFlags::RDONLY,
+        };
+        rustix::fs::open("/dev/null", access | OFlags::CLOEXEC, Mode::empty())?
     };
     let (read_stdout, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
     let (read_stderr, stderr) = pipe_with(PipeFlags::CLOEXEC)?;

@@ -36,7 +36,7 @@ pub const SOCKET_NAME: &str = "shim.sock";
 /// Name of the exit record in the container's run directory.
 pub const EXIT_FILE: &str = "exit.json";
 
-/// Name of the file that records, before the process can run, what a shim has made: a [`LaunchRecord`].
+/// Name of the file that records what a shim is about to make and then, before it reports, what it has made: a [`LaunchRecord`].
 pub const LAUNCH_FILE: &str = "launch.json";
 
 /// The largest message either side accepts.
@@ -140,11 +140,11 @@ pub enum RuntimeChoice {
 pub struct LaunchRecord {
     /// Process id of the shim.
     pub shim_pid: u32,
-    /// Process id of the container's first process, in the daemon's pid namespace.
+    /// Process id of the container's first process, in the daemon's pid namespace; 0 while it is being started.
     pub init_pid: u32,
     /// Start time of the first process (field 22 of `/proc/PID/stat`), which tells a reused pid apart.
     pub init_start_time: u64,
-    /// Directories of the container's cgroups: one on v2, one per hierarchy on v1.
+    /// Directories of the container's cgroups: one on v2, one per hierarchy on v1. While it is being started, all that may be made.
     pub cgroups: Vec<PathBuf>,
     /// What runs the container.
     pub runtime: RuntimeChoice,

@@ -21,6 +21,7 @@ use self::mounts::MountPlan;
 use self::namespaces::NamespacePlan;
 use self::sysctl::Sysctl;
 use self::target::{Target, TargetKind};
+use crate::cgroup::hierarchy::hierarchies;
 use crate::error::StartError;
 
 /// A container, decided.
@@ -150,6 +151,19 @@ fn root_propagation(word: Option<&str>) -> Result<MountPropagationFlags, StartEr
         _ => return Err(StartError::invalid(format!("linux.rootfsPropagation is {word:?}"))),
     };
     Ok(flag | recursive)
+}
+
+/// Returns every directory that may become a cgroup of this container, whatever runtime starts it: its path in each hierarchy of
+/// the machine. None of them need ever exist.
+pub fn possible_cgroups(spec: &Spec) -> Vec<PathBuf> {
+    let Some(Ok(Some(path))) = spec.linux().as_ref().map(cgroup_path) else {
+        return Vec::new();
+    };
+    let relative = path.strip_prefix("/").unwrap_or(&path);
+    hierarchies()
+        .iter()
+        .map(|hierarchy| hierarchy.mount.join(relative))
+        .collect()
 }
 
 /// Returns the path of the container's cgroup, below the root of each hierarchy.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What outlives what: the daemon side goes and comes back, the shim is killed, the launcher is killed.
 
-use hyperbox_core::seam::{Reattached, Task, TaskRuntime as _, TaskStatus};
+use hyperbox_core::seam::{LaunchTask, Reattached, Task, TaskRuntime as _, TaskStatus};
 use hyperbox_testkit::conformance::task::exit_code;
 use hyperbox_testkit::{container_id, wait_for, wait_for_async};
 use hyperbox_types::shim::{LAUNCH_FILE, LaunchRecord};
@@ -136,6 +136,63 @@ async fn privileged_a_killed_shim_is_noticed_and_cleaned_up_after() {
     assert_eq!(task.pause().await.unwrap_err().kind, ErrorKind::FailedPrecondition);
     bench.finish(&[&container]).await;
     assert!(record.cgroups.iter().all(|path| !path.exists()));
+}
+
+/// Sends the path of a FIFO, which is no namespace: opening it keeps the shim waiting after it has made the cgroups.
+fn waiting_for(bench: &Bench, container: &ContainerId, fifo: &std::path::Path) -> LaunchTask {
+    rustix::fs::mkfifoat(rustix::fs::CWD, fifo, rustix::fs::Mode::RUSR).unwrap();
+    let mut launch = bench.script(container, "true");
+    let mut spec: serde_json::Value = serde_json::from_str(&launch.spec).unwrap();
+    let namespaces = spec["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.retain(|namespace| namespace["type"] != "ipc");
+    namespaces.push(serde_json::json!({"type": "ipc", "path": fifo}));
+    launch.spec = spec.to_string();
+    launch
+}
+
+/// Waits until a shim that starts a container has made a cgroup; returns its process id.
+async fn starting_shim(bench: &Bench, container: &ContainerId) -> u32 {
+    wait_for_async("the cgroup of a container that is being started", || async move {
+        let text = std::fs::read_to_string(bench.run_dir(container).join(LAUNCH_FILE));
+        let text = text.map_err(|error| error.to_string())?;
+        let record: LaunchRecord = serde_json::from_str(&text).unwrap();
+        assert_eq!((record.init_pid, record.init_start_time), (0, 0));
+        let made = record.cgroups.iter().any(|path| path.is_dir());
+        made.then_some(record.shim_pid).ok_or(text)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn privileged_a_shim_that_is_killed_while_it_starts_leaves_nothing() {
+    let bench = Bench::new();
+    let container = container_id();
+    let launch = waiting_for(&bench, &container, &bench.path().join("fifo"));
+    let (result, ()) = tokio::join!(bench.runtime.launch(launch), async {
+        kill(starting_shim(&bench, &container).await);
+    });
+    assert_eq!(result.unwrap_err().kind, ErrorKind::Unavailable);
+    assert!(bench.runtime.remains().unwrap().is_empty());
+    bench.finish(&[&container]).await;
+}
+
+#[tokio::test]
+async fn privileged_a_daemon_and_a_shim_that_are_killed_during_a_start_leave_nothing() {
+    let mut bench = Bench::new();
+    let container = container_id();
+    let launch = waiting_for(&bench, &container, &bench.path().join("fifo"));
+    let shim = tokio::select! {
+        result = bench.runtime.launch(launch) => panic!("it waits for the shim: {result:?}"),
+        shim = starting_shim(&bench, &container) => shim,
+    };
+    bench.restart();
+    kill(shim);
+    assert_eq!(bench.runtime.remains().unwrap(), std::slice::from_ref(&container));
+    assert!(matches!(
+        bench.runtime.reattach(&container).await.unwrap(),
+        Reattached::Gone
+    ));
+    bench.finish(&[&container]).await;
 }
 
 #[tokio::test]
