@@ -24,6 +24,16 @@ use crate::time::Timestamp;
 use crate::volume::Staged;
 use crate::{Result, ServiceError, failpoint, random};
 
+/// What a container is created for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be there until somebody starts or removes it.
+    Keep,
+    /// To be started at once by the request that creates it. One that also removes itself is never there for anybody else before
+    /// its start, so a daemon that dies in between takes it along.
+    RunAtOnce,
+}
+
 /// A container that was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Created {
@@ -36,20 +46,34 @@ pub struct Created {
 }
 
 impl Containers {
-    /// Creates a container. `door_document` is kept as it is for the door that made the request.
-    ///
-    /// Goes on when the caller is dropped: a creation is finished or undone, never left half-way.
+    /// Creates a container that is kept. `door_document` is kept as it is for the door that made the request.
     ///
     /// # Errors
-    /// `NotFound` without the image, `Conflict` when the name is in use, `InvalidArgument` for contradictory wishes.
+    /// Those of [`Containers::create_for`].
     pub async fn create(
         &self,
         name: Option<ContainerName>,
         spec: ContainerSpec,
         door_document: serde_json::Value,
     ) -> Result<Created> {
+        self.create_for(Purpose::Keep, name, spec, door_document).await
+    }
+
+    /// Creates a container. `door_document` is kept as it is for the door that made the request.
+    ///
+    /// Goes on when the caller is dropped: a creation is finished or undone, never left half-way.
+    ///
+    /// # Errors
+    /// `NotFound` without the image, `Conflict` when the name is in use, `InvalidArgument` for contradictory wishes.
+    pub async fn create_for(
+        &self,
+        purpose: Purpose,
+        name: Option<ContainerName>,
+        spec: ContainerSpec,
+        door_document: serde_json::Value,
+    ) -> Result<Created> {
         let inner = Arc::clone(&self.inner);
-        let creation = tokio::spawn(async move { create(&inner, name, spec, door_document).await });
+        let creation = tokio::spawn(async move { create(&inner, purpose, name, spec, door_document).await });
         creation
             .await
             .map_err(|error| ServiceError::internal("the creation of a container was interrupted").with_source(error))?
@@ -58,6 +82,7 @@ impl Containers {
 
 async fn create(
     inner: &Arc<Inner>,
+    purpose: Purpose,
     name: Option<ContainerName>,
     spec: ContainerSpec,
     door_document: serde_json::Value,
@@ -75,6 +100,7 @@ async fn create(
         None => names::generate(|name| inner.table.is_taken(name))?,
     };
     let (mut record, warnings) = draft(inner, id.clone(), name.clone(), spec, door_document, &image)?;
+    record.run_at_once = purpose == Purpose::RunAtOnce;
     let reservation = Reservation::make(inner, &name, &id)?;
     let handle = build(inner, &mut record, &image).await?;
     inner.table.insert(handle);
@@ -166,6 +192,7 @@ fn draft(
         spec,
         mounts: Vec::new(),
         door_document,
+        run_at_once: false,
         state: ContainerState {
             phase: Phase::Created,
             ..ContainerState::default()
@@ -176,13 +203,14 @@ fn draft(
     Ok((record, warnings))
 }
 
-/// A container that shares the machine's network or its names is called as the machine is.
+/// A container that shares the machine's network is called as the machine is. One that shares only its names keeps its own in the
+/// environment and in `/etc`, as with Docker.
 fn settle_hostname(inner: &Inner, spec: &mut ContainerSpec) -> Result<()> {
     let shares_names = spec.namespaces.uts == NamespaceMode::Host;
     if shares_names && !spec.hostname.is_empty() {
         return Err(ServiceError::invalid("conflicting options: hostname and the UTS mode"));
     }
-    if spec.hostname.is_empty() && (shares_names || spec.network == NetworkMode::Host) {
+    if spec.hostname.is_empty() && spec.network == NetworkMode::Host {
         spec.hostname = inner.with.host.hostname();
     }
     Ok(())

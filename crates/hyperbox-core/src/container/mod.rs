@@ -27,7 +27,7 @@ mod table;
 mod wait;
 
 pub use command::StopOptions;
-pub use create::Created;
+pub use create::{Created, Purpose};
 pub use operations::{AttachOptions, Attached, StatsSample, UpdateOptions};
 pub use removal::{Pruned, RemoveOptions};
 pub(crate) use service::event_attributes;

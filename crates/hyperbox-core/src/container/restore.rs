@@ -147,7 +147,8 @@ impl Actor {
     }
 
     /// Returns what is left to do for a container that did not run. `undone` tells that a start was under way: nobody was told that
-    /// it had succeeded, and without a record its network endpoint is lost, so the process was ended.
+    /// it had succeeded, and without a record its network endpoint is lost, so the process was ended. Likewise nobody was told of a
+    /// container that was to be run at once.
     fn resume_idle(&mut self, undone: bool) -> Option<Event> {
         let spec = &self.record.spec;
         let state = &mut self.life.state;
@@ -165,7 +166,9 @@ impl Actor {
                 Some(Event::RestartDue)
             }
             Phase::Exited if spec.auto_remove => Some(Event::RemoveRequested { force: true }),
-            Phase::Created if spec.auto_remove && undone => Some(Event::RemoveRequested { force: true }),
+            Phase::Created if spec.auto_remove && (undone || self.record.run_at_once) => {
+                Some(Event::RemoveRequested { force: true })
+            }
             _ => None,
         }
     }

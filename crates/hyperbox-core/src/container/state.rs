@@ -202,6 +202,9 @@ pub struct ContainerRecord {
     /// What a door wants to remember of the request, opaque to the engine.
     #[serde(default)]
     pub door_document: serde_json::Value,
+    /// Made to be run at once by the same request. Nobody but that request knows of it before it is started.
+    #[serde(default)]
+    pub run_at_once: bool,
     /// The changing part.
     #[serde(default)]
     pub state: ContainerState,

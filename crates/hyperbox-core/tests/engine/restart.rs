@@ -3,9 +3,9 @@
 //! whatever point it is, as a crash does.
 
 use hyperbox_core::Engine;
-use hyperbox_core::container::{ContainerSpec, Phase, RestartPolicy};
+use hyperbox_core::container::{ContainerSpec, Phase, Purpose, RestartPolicy};
 use hyperbox_core::seam::{ActiveKey, Change, ContentStore, Records, Snapshotter, Table, VolumeDriver};
-use hyperbox_types::ContainerId;
+use hyperbox_types::{ContainerId, ContainerName};
 use tokio::runtime::Runtime;
 
 use crate::world::{World, create, eventually, exit_code, reach, spec, with_app};
@@ -88,6 +88,35 @@ fn what_ended_meanwhile_has_ended() {
         })
         .await;
         reach(&engine, "again", Phase::Running).await;
+    });
+}
+
+#[test]
+fn what_was_to_run_at_once_and_never_ran_is_gone() {
+    let world = daemon(|_, engine| async move {
+        for (name, purpose, auto_remove) in [
+            ("ephemeral", Purpose::RunAtOnce, true),
+            ("detached", Purpose::RunAtOnce, false),
+            ("waiting", Purpose::Keep, true),
+        ] {
+            let spec = ContainerSpec { auto_remove, ..spec() };
+            let name = ContainerName::parse(name).expect("name");
+            let made = engine
+                .containers
+                .create_for(purpose, Some(name), spec, serde_json::Value::Null);
+            made.await.expect("create");
+        }
+    });
+    scheduler().block_on(async {
+        let engine = world.engine().await;
+        eventually("the removal", || match engine.containers.get("ephemeral") {
+            Err(_) => Ok(()),
+            Ok(record) => Err(format!("{:?}", record.state.phase)),
+        })
+        .await;
+        for name in ["detached", "waiting"] {
+            assert_eq!(engine.containers.get(name).expect(name).state.phase, Phase::Created);
+        }
     });
 }
 

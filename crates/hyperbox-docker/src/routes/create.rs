@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 use hyperbox_core::Engine;
-use hyperbox_core::container::{ContainerSpec, Created};
+use hyperbox_core::container::{ContainerSpec, Created, Purpose};
 use hyperbox_types::run::TerminalSize;
 use hyperbox_types::{ContainerName, Platform};
 
@@ -23,6 +23,7 @@ async fn create(mut call: Call) -> ApiResult<Answer> {
     let body: CreateBody = call.json().await?;
     let made = create_container(
         call.engine(),
+        Purpose::Keep,
         call.query.text("name"),
         call.query.text("platform"),
         body,
@@ -47,7 +48,13 @@ pub(super) struct Made {
 }
 
 /// Translates and creates.
-pub(super) async fn create_container(engine: &Engine, name: &str, platform: &str, body: CreateBody) -> ApiResult<Made> {
+pub(super) async fn create_container(
+    engine: &Engine,
+    purpose: Purpose,
+    name: &str,
+    platform: &str,
+    body: CreateBody,
+) -> ApiResult<Made> {
     let name = parse_name(name)?;
     let platform = parse_platform(platform)?;
     let console = body.host_config.console_size.clone();
@@ -68,7 +75,7 @@ pub(super) async fn create_container(engine: &Engine, name: &str, platform: &str
     let (auto_remove, stdin_once, terminal) = (wish.spec.auto_remove, wish.spec.stdin_once, wish.spec.terminal);
     let mut created = engine
         .containers
-        .create(name, wish.spec, wish.document.to_value())
+        .create_for(purpose, name, wish.spec, wish.document.to_value())
         .await?;
     created.warnings.extend(wish.warnings);
     if let Some(size) = terminal_size(&console).filter(|_| terminal) {

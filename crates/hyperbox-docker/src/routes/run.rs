@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use http::header::{HeaderValue, UPGRADE};
 use hyperbox_core::Engine;
-use hyperbox_core::container::{AttachOptions, Attached, WaitCondition, Waiter};
+use hyperbox_core::container::{AttachOptions, Attached, Purpose, WaitCondition, Waiter};
 use hyperbox_core::seam::AttachIo;
 use hyperbox_types::ContainerId;
 use hyperbox_types::run::{RunCommand, RunEvent, RunRequest, TerminalSize};
@@ -41,7 +41,7 @@ async fn run(mut call: Call) -> ApiResult<Answer> {
     let name = request.name.as_deref().unwrap_or_default();
     let platform = request.platform.as_deref().unwrap_or_default();
     let engine = call.engine();
-    let made = create_container(engine, name, platform, body).await?;
+    let made = create_container(engine, Purpose::RunAtOnce, name, platform, body).await?;
     if let Some(size) = request.terminal {
         engine.containers.resize(made.created.id.as_str(), size).await?;
     }

@@ -3,7 +3,7 @@
 //! is leaked, and the same command succeeds.
 
 use hyperbox_core::failpoint;
-use hyperbox_testkit::environment::{DaemonOptions, TestEnvironment};
+use hyperbox_testkit::environment::{DaemonOptions, STARTER, TestEnvironment};
 use hyperbox_testkit::images::starter;
 use hyperbox_testkit::registry::RegistryAccess;
 use hyperbox_testkit::wait_for;
@@ -89,6 +89,45 @@ fn dies_at(point: &str) {
     environment.hb(["rmi", "-f", &image]).succeeds();
     assert_eq!(environment.hb(["images", "-q"]).succeeds(), "");
     environment.finish();
+}
+
+/// The same for `hb run --rm`, which creates and starts in one request: nobody has ever heard of a container that did not run.
+fn run_dies_at(point: &str) {
+    let mut environment = TestEnvironment::start_with(&DaemonOptions {
+        failpoint: Some(point.to_owned()),
+        ..DaemonOptions::default()
+    });
+    environment.load_starter();
+    let run = [
+        "run", "--rm", "--name", "subject", "-v", "/data", STARTER, "echo", "ran",
+    ];
+    let _cut_off = environment.hb(run);
+    let _died = environment.wait_for_daemon_death();
+    environment.start_daemon(&DaemonOptions::default());
+    wait_for("the container to be gone", || {
+        let left = environment
+            .hb(["ps", "-a", "--format", "{{.Names}} {{.State}}"])
+            .succeeds();
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    });
+    assert_eq!(environment.hb(["volume", "ls", "-q"]).succeeds(), "", "after {point}");
+    assert_eq!(environment.hb(run).succeeds(), "ran", "after {point}");
+    environment.finish();
+}
+
+#[test]
+fn privileged_run_between_create_and_start() {
+    run_dies_at("create.after-record");
+}
+
+#[test]
+fn privileged_run_before_its_launch() {
+    run_dies_at("start.before-launch");
+}
+
+#[test]
+fn privileged_run_before_its_start_is_recorded() {
+    run_dies_at("start.after-launch");
 }
 
 /// Each point has a test of its own, so that they run in parallel and a failure names it.

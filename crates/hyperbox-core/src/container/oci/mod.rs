@@ -96,12 +96,13 @@ pub(crate) fn configuration(record: &ContainerRecord, around: &Surroundings<'_>)
         "mounts": mounts::to_oci(spec, &record.mounts, around.files, shm(spec, around)),
         "linux": linux,
     });
-    // In the machine's UTS namespace these would be names for the machine.
+    // In the machine's UTS namespace it would be a name for the machine. A domain name that was asked for is passed on even
+    // then: the runtime refuses it, as Docker's does.
     if spec.namespaces.uts != NamespaceMode::Host {
         configuration["hostname"] = hostname(record).into();
-        if !spec.domainname.is_empty() {
-            configuration["domainname"] = spec.domainname.clone().into();
-        }
+    }
+    if !spec.domainname.is_empty() {
+        configuration["domainname"] = spec.domainname.clone().into();
     }
     if !spec.annotations.is_empty() {
         configuration["annotations"] = json!(spec.annotations);

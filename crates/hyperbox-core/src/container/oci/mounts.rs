@@ -69,7 +69,8 @@ pub(crate) fn to_oci(spec: &ContainerSpec, mounts: &[ResolvedMount], files: Opti
             ("/etc/hosts", &files.hosts),
         ] {
             if !taken(target) {
-                list.push(bind(source, Path::new(target), &["rbind", "rprivate"]));
+                let access = if spec.read_only_root { "ro" } else { "rw" };
+                list.push(bind(source, Path::new(target), &["rbind", access, "rprivate"]));
             }
         }
     }
@@ -192,6 +193,26 @@ mod tests {
             .iter()
             .find(|mount| mount["destination"] == "/etc/hosts");
         assert_eq!(hosts.expect("present")["source"], "/src");
+    }
+
+    #[test]
+    fn the_engines_files_are_as_writable_as_the_root() {
+        let files = EngineFiles {
+            hostname: "/h".into(),
+            hosts: "/hosts".into(),
+            resolv_conf: "/resolv".into(),
+        };
+        for (read_only_root, word) in [(false, "rw"), (true, "ro")] {
+            let spec = ContainerSpec {
+                read_only_root,
+                ..ContainerSpec::default()
+            };
+            let value = to_oci(&spec, &[], Some(&files), Shm::None);
+            let mounts = value.as_array().expect("list");
+            for mount in &mounts[mounts.len() - 3..] {
+                assert_eq!(mount["options"][1], word, "{mount}");
+            }
+        }
     }
 
     #[test]
