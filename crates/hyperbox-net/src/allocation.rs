@@ -1,66 +1,60 @@
 // SPDX-License-Identifier: MIT
 //! Address management: which addresses of a subnet are taken, and by whom. Pure.
 //!
-//! Addresses are given out in turn (next fit), so that one that was just given back is not used again at once: neighbours and
-//! connection tracking still know its last owner. Network address, broadcast address and gateway are never given.
+//! Free addresses are kept as runs, so that a /8 or a /64 costs no more than what is taken out of it, and every operation is
+//! logarithmic in the number of holes. Addresses are given out in turn (next fit), so that one that was just given back is not used
+//! again at once: neighbours and connection tracking still know its last owner.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::subnet::Subnet;
-
-/// Shortest prefix that is managed: its bitmap takes 2 MiB.
-pub(crate) const SHORTEST_PREFIX: u8 = 8;
-/// Longest prefix that leaves an address for a container beside network, broadcast and gateway.
-pub(crate) const LONGEST_PREFIX: u8 = 29;
+use hyperbox_core::seam::AddressPool;
+use ipnet::IpNet;
 
 /// The addresses of one subnet; `Owner` is who holds one.
 #[derive(Debug, Clone)]
 pub(crate) struct Allocator<Owner> {
-    subnet: Subnet,
-    gateway: Ipv4Addr,
-    /// One bit for each address, set when it is taken or reserved.
-    taken: Vec<u64>,
-    owners: BTreeMap<Ipv4Addr, Owner>,
-    next: u32,
+    pool: AddressPool,
+    /// First and last address that are given without a wish.
+    range: (u128, u128),
+    /// Runs of free addresses of the whole subnet: first to last. No two runs touch.
+    free: BTreeMap<u128, u128>,
+    owners: BTreeMap<u128, Owner>,
+    next: u128,
 }
 
 /// Why there is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoAddress {
-    #[error("no free address in {subnet}")]
-    Exhausted { subnet: Subnet },
-    #[error("address {address} is in use")]
-    InUse { address: Ipv4Addr },
-    #[error("address {address} is not one that a container can have in {subnet}")]
-    Unusable { address: Ipv4Addr, subnet: Subnet },
+    #[error("no available {family} addresses on this network's address pools")]
+    Exhausted { family: &'static str },
+    #[error("Address already in use")]
+    InUse,
+    #[error("invalid address {address}: It does not belong to any of this network's subnets")]
+    Unusable { address: IpAddr },
 }
 
 impl<Owner: PartialEq> Allocator<Owner> {
-    /// Makes an allocator in which all addresses are free.
-    pub(crate) fn new(subnet: Subnet, gateway: Ipv4Addr) -> Self {
-        let size = Self::size(subnet);
-        let words = usize::try_from(size.div_ceil(64)).unwrap_or(usize::MAX);
+    /// Makes an allocator in which all addresses are free but those nobody gets.
+    pub(crate) fn new(pool: &AddressPool) -> Self {
+        let (first, last) = bounds(pool.subnet);
+        let range = pool.range.map_or((first, last), bounds);
         let mut allocator = Self {
-            subnet,
-            gateway,
-            taken: vec![0; words],
+            pool: pool.clone(),
+            range: (range.0.max(first), range.1.min(last)),
+            free: BTreeMap::from([(first, last)]),
             owners: BTreeMap::new(),
-            next: 0,
+            next: range.0,
         };
-        for reserved in [subnet.network(), subnet.broadcast(), gateway] {
-            allocator.set(reserved, true);
-        }
-        // Bits behind the end of a subnet that is smaller than a word.
-        for index in size..size.next_multiple_of(64) {
-            allocator.mark(index, true);
+        for address in never_given(pool) {
+            allocator.occupy(number(address));
         }
         allocator
     }
 
-    /// Returns the subnet.
-    pub(crate) fn subnet(&self) -> Subnet {
-        self.subnet
+    /// Returns what it was made of.
+    pub(crate) fn pool(&self) -> &AddressPool {
+        &self.pool
     }
 
     /// Returns whether nobody holds an address.
@@ -69,72 +63,103 @@ impl<Owner: PartialEq> Allocator<Owner> {
     }
 
     /// Gives the next free address, or the wished one.
-    pub(crate) fn take(&mut self, wished: Option<Ipv4Addr>, owner: Owner) -> Result<Ipv4Addr, NoAddress> {
+    pub(crate) fn take(&mut self, wished: Option<IpAddr>, owner: Owner) -> Result<IpAddr, NoAddress> {
         let address = match wished {
-            Some(address) => self.check(address).map(|()| address)?,
-            None => self.next_free().ok_or(NoAddress::Exhausted { subnet: self.subnet })?,
+            Some(address) if !self.pool.subnet.contains(&address) => return Err(NoAddress::Unusable { address }),
+            Some(address) => number(address),
+            None => self.next_free().ok_or(NoAddress::Exhausted { family: self.family() })?,
         };
-        self.set(address, true);
+        if !self.occupy(address) {
+            return Err(NoAddress::InUse);
+        }
         self.owners.insert(address, owner);
-        self.next = u32::from(address).wrapping_sub(u32::from(self.subnet.network())) + 1;
-        Ok(address)
+        if wished.is_none() {
+            self.next = address.wrapping_add(1);
+        }
+        Ok(self.address(address))
     }
 
     /// Takes an address back if that owner holds it; returns whether it did.
-    pub(crate) fn give_back(&mut self, address: Ipv4Addr, owner: &Owner) -> bool {
+    pub(crate) fn give_back(&mut self, address: IpAddr, owner: &Owner) -> bool {
+        let address = number(address);
         let held = self.owners.get(&address) == Some(owner);
         if held {
             self.owners.remove(&address);
-            self.set(address, false);
+            self.vacate(address);
         }
         held
     }
 
-    fn check(&self, address: Ipv4Addr) -> Result<(), NoAddress> {
-        let reserved = [self.subnet.network(), self.subnet.broadcast(), self.gateway];
-        if !self.subnet.contains(address) || reserved.contains(&address) {
-            let subnet = self.subnet;
-            return Err(NoAddress::Unusable { address, subnet });
-        }
-        if self.owners.contains_key(&address) {
-            return Err(NoAddress::InUse { address });
-        }
-        Ok(())
+    fn family(&self) -> &'static str {
+        if self.pool.subnet.addr().is_ipv4() { "IPv4" } else { "IPv6" }
     }
 
-    /// Finds a clear bit, looking a word at a time, from `next` to the end and then from the start.
-    fn next_free(&self) -> Option<Ipv4Addr> {
-        let words = self.taken.len();
-        let start = usize::try_from(self.next / 64).ok()?;
-        let below_next = (1_u64 << (self.next % 64)) - 1;
-        // The first word is looked at twice: above `next` at first, the whole of it at last.
-        (0..=words).find_map(|step| {
-            let index = (start + step) % words;
-            let hidden = if step == 0 && start < words { below_next } else { 0 };
-            let free = !(self.taken[index] | hidden);
-            let bit = u64::from(free.trailing_zeros());
-            let offset = u32::try_from(u64::try_from(index).ok()? * 64 + bit).ok()?;
-            (free != 0).then(|| Ipv4Addr::from(u32::from(self.subnet.network()) + offset))
-        })
-    }
-
-    fn set(&mut self, address: Ipv4Addr, taken: bool) {
-        let offset = u32::from(address).wrapping_sub(u32::from(self.subnet.network()));
-        self.mark(u64::from(offset), taken);
-    }
-
-    fn mark(&mut self, index: u64, taken: bool) {
-        let word = usize::try_from(index / 64)
-            .ok()
-            .and_then(|word| self.taken.get_mut(word));
-        if let Some(word) = word {
-            let bit = 1 << (index % 64);
-            *word = if taken { *word | bit } else { *word & !bit };
+    fn address(&self, number: u128) -> IpAddr {
+        match self.pool.subnet {
+            IpNet::V4(_) => Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).into(),
+            IpNet::V6(_) => Ipv6Addr::from(number).into(),
         }
     }
 
-    fn size(subnet: Subnet) -> u64 {
-        1 << (32 - u32::from(subnet.prefix_length()))
+    /// Finds a free address from `next` to the end of the range and then from its start.
+    fn next_free(&self) -> Option<u128> {
+        let (first, last) = self.range;
+        let from = |start: u128| {
+            let start = start.max(first);
+            let around = self.free.range(..=start).next_back();
+            let inside = around.filter(|(_, end)| **end >= start).map(|_| start);
+            let after = || self.free.range(start..).next().map(|(begin, _)| *begin);
+            inside.or_else(after).filter(|found| *found <= last)
+        };
+        from(self.next).or_else(|| from(first))
+    }
+
+    /// Takes an address out of the free runs; returns whether it was in one.
+    fn occupy(&mut self, address: u128) -> bool {
+        let around = self.free.range(..=address).next_back().map(|(begin, end)| (*begin, *end));
+        let Some((begin, end)) = around.filter(|(_, end)| *end >= address) else {
+            return false;
+        };
+        self.free.remove(&begin);
+        if begin < address {
+            self.free.insert(begin, address - 1);
+        }
+        if address < end {
+            self.free.insert(address + 1, end);
+        }
+        true
+    }
+
+    /// Puts an address back and joins it with the runs it touches.
+    fn vacate(&mut self, address: u128) {
+        let before = self.free.range(..address).next_back().map(|(begin, end)| (*begin, *end));
+        let begin = before.filter(|(_, end)| end.wrapping_add(1) == address).map_or(address, |(begin, _)| begin);
+        let after = address.checked_add(1).and_then(|next| self.free.remove(&next));
+        self.free.insert(begin, after.unwrap_or(address));
+    }
+}
+
+/// The network's own address, IPv4's broadcast address, the gateway, and what the user reserved.
+fn never_given(pool: &AddressPool) -> impl Iterator<Item = IpAddr> {
+    let broadcast = match pool.subnet {
+        IpNet::V4(net) => Some(net.broadcast().into()),
+        IpNet::V6(_) => None,
+    };
+    let fixed = [Some(pool.subnet.network()), broadcast, pool.gateway];
+    fixed.into_iter().flatten().chain(pool.reserved.values().copied())
+}
+
+fn bounds(net: IpNet) -> (u128, u128) {
+    match net {
+        IpNet::V4(net) => (u32::from(net.network()).into(), u32::from(net.broadcast()).into()),
+        IpNet::V6(net) => (net.network().into(), net.broadcast().into()),
+    }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u32::from(address).into(),
+        IpAddr::V6(address) => address.into(),
     }
 }
 
@@ -142,65 +167,96 @@ impl<Owner: PartialEq> Allocator<Owner> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
-    use proptest::{prop_assert, prop_assert_eq};
+    use proptest::prelude::{Strategy, any, prop, proptest};
+    use proptest::{prop_assert, prop_assert_eq, prop_oneof};
 
     use super::*;
 
+    fn pool(subnet: &str) -> AddressPool {
+        let subnet: IpNet = subnet.parse().unwrap();
+        AddressPool {
+            subnet,
+            range: None,
+            gateway: subnet.hosts().next(),
+            reserved: BTreeMap::new(),
+        }
+    }
+
     fn allocator(subnet: &str) -> Allocator<u8> {
-        let subnet: Subnet = subnet.parse().unwrap();
-        Allocator::new(subnet, subnet.first_host())
+        Allocator::new(&pool(subnet))
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     #[test]
-    fn addresses_go_round_before_they_come_back() {
-        let mut small = allocator("192.0.2.8/29");
-        let take = |small: &mut Allocator<u8>| small.take(None, 1).map(|address| address.octets()[3]);
-        assert_eq!(take(&mut small), Ok(10));
-        assert!(small.give_back([192, 0, 2, 10].into(), &1));
-        let rest: Vec<_> = (0..5).map(|_| take(&mut small).unwrap()).collect();
-        assert_eq!(rest, [11, 12, 13, 14, 10]);
-        let subnet = small.subnet();
-        assert_eq!(
-            take(&mut small),
-            Err(format!("no free address in {subnet}")).map_err(|_| NoAddress::Exhausted { subnet })
-        );
+    fn in_turn_and_not_at_once_again() {
+        let mut small = allocator("192.0.2.0/29");
+        let taken: Vec<_> = (0..5).map(|_| small.take(None, 1).unwrap().to_string()).collect();
+        assert_eq!(taken, ["192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"]);
+        assert_eq!(small.take(None, 1), Err(NoAddress::Exhausted { family: "IPv4" }));
+        assert!(small.give_back(address("192.0.2.3"), &1) && small.give_back(address("192.0.2.5"), &1));
+        assert_eq!(small.take(None, 1), Ok(address("192.0.2.3")));
+        assert!(small.give_back(address("192.0.2.3"), &1));
+        assert_eq!(small.take(None, 1), Ok(address("192.0.2.5")), "the one after the last");
     }
 
     #[test]
     fn wishes() {
         let mut wide = allocator("10.0.0.0/16");
-        let wished = Ipv4Addr::new(10, 0, 3, 4);
+        let wished = address("10.0.3.4");
         assert_eq!(wide.take(Some(wished), 1), Ok(wished));
-        assert_eq!(wide.take(Some(wished), 2), Err(NoAddress::InUse { address: wished }));
-        assert_eq!(wide.take(None, 1), Ok([10, 0, 3, 5].into()));
-        for unusable in ["10.0.0.0", "10.0.0.1", "10.0.255.255", "10.1.0.1", "9.255.255.255"] {
-            let refused = wide.take(Some(unusable.parse().unwrap()), 1);
-            assert!(matches!(refused, Err(NoAddress::Unusable { .. })), "{unusable}");
+        assert_eq!(wide.take(Some(wished), 2), Err(NoAddress::InUse));
+        assert_eq!(wide.take(None, 1), Ok(address("10.0.0.2")), "a wish moves nothing");
+        for taken in ["10.0.0.0", "10.0.0.1", "10.0.255.255"] {
+            assert_eq!(wide.take(Some(address(taken)), 1), Err(NoAddress::InUse), "{taken}");
         }
+        for foreign in ["10.1.0.1", "9.255.255.255", "fd00::1"] {
+            let refused = wide.take(Some(address(foreign)), 1);
+            assert!(matches!(refused, Err(NoAddress::Unusable { .. })), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_range_limits_what_is_given_but_not_what_is_wished() {
+        let mut pool = pool("10.0.0.0/24");
+        pool.range = Some("10.0.0.64/30".parse().unwrap());
+        pool.reserved.insert("printer".to_owned(), address("10.0.0.65"));
+        let mut ranged = Allocator::new(&pool);
+        let given: Vec<_> = (0..3).map(|_| ranged.take(None, 1).unwrap().to_string()).collect();
+        assert_eq!(given, ["10.0.0.64", "10.0.0.66", "10.0.0.67"]);
+        assert!(ranged.take(None, 1).is_err());
+        assert!(ranged.take(Some(address("10.0.0.9")), 1).is_ok());
+        assert_eq!(ranged.take(Some(address("10.0.0.65")), 1), Err(NoAddress::InUse));
     }
 
     #[test]
     fn only_the_owner_gives_back() {
         let mut wide = allocator("10.0.0.0/24");
-        let address = wide.take(None, 1).unwrap();
-        assert!(!wide.give_back(address, &2));
+        let taken = wide.take(None, 1).unwrap();
+        assert!(!wide.give_back(taken, &2));
         assert!(!wide.is_unused());
-        assert!(wide.give_back(address, &1));
-        assert!(!wide.give_back(address, &1));
-        assert!(!wide.give_back([10, 0, 0, 1].into(), &1), "the gateway is nobody's");
+        assert!(wide.give_back(taken, &1));
+        assert!(!wide.give_back(taken, &1));
+        assert!(!wide.give_back(address("10.0.0.1"), &1), "the gateway is nobody's");
         assert!(wide.is_unused());
     }
 
     #[test]
-    fn a_wide_subnet_is_used_up_to_its_end() {
-        let mut wide = allocator("10.0.0.0/20");
-        let all: BTreeSet<_> = (0..4093).map(|_| wide.take(None, 1).unwrap()).collect();
-        assert_eq!(all.len(), 4093);
-        assert!(wide.take(None, 1).is_err());
-        let middle = [10, 0, 7, 7].into();
-        assert!(wide.give_back(middle, &1));
-        assert_eq!(wide.take(None, 1), Ok(middle));
+    fn wide_subnets_cost_what_is_taken() {
+        for (subnet, first) in [("10.0.0.0/8", "10.0.0.2"), ("fd00:1::/64", "fd00:1::2"), ("::/0", "::2")] {
+            let mut wide = allocator(subnet);
+            assert_eq!(wide.take(None, 1), Ok(address(first)));
+            let all: BTreeSet<_> = (0..5000).map(|_| wide.take(None, 1).unwrap()).collect();
+            assert_eq!(all.len(), 5000);
+            assert_eq!(wide.free.len(), 1, "{subnet}");
+        }
+        let mut highest = allocator("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffc/126");
+        let given: Vec<_> = std::iter::from_fn(|| highest.take(None, 1).ok()).collect();
+        assert_eq!(given.len(), 2);
+        assert!(highest.give_back(given[1], &1));
+        assert_eq!(highest.take(None, 1), Ok(given[1]));
     }
 
     #[derive(Debug, Clone)]
@@ -221,32 +277,39 @@ mod tests {
     proptest! {
         /// Against a plain set: no address twice, none reserved, refused only when the set says so.
         #[test]
-        fn agrees_with_a_set(length in 24_u8..=29, steps in prop::collection::vec(step(), 0..600)) {
-            let subnet = Subnet::containing([10, 9, 8, 0].into(), length);
-            let mut allocator = Allocator::new(subnet, subnet.first_host());
-            let usable = (1_usize << (32 - length)) - 3;
+        fn agrees_with_a_set(length in 24_u8..=30, ipv6: bool, steps in prop::collection::vec(step(), 0..600)) {
+            let subnet = if ipv6 { format!("fd00::/{}", length + 96) } else { format!("10.9.8.0/{length}") };
+            let pool = pool(&subnet);
+            let nth = |last: u8| match pool.subnet.network() {
+                IpAddr::V4(base) => IpAddr::from(Ipv4Addr::from(u32::from(base) + u32::from(last))),
+                IpAddr::V6(base) => IpAddr::from(Ipv6Addr::from(u128::from(base) + u128::from(last))),
+            };
+            let never: BTreeSet<_> = never_given(&pool).collect();
+            let mut allocator = Allocator::new(&pool);
+            let usable = (1_usize << (32 - length)) - never.len();
             let mut held = BTreeSet::new();
             for step in steps {
                 match step {
                     Step::Take => match allocator.take(None, 1) {
                         Ok(address) => {
-                            prop_assert!(subnet.contains(address) && address > subnet.first_host());
-                            prop_assert!(address < subnet.broadcast() && held.insert(address));
+                            prop_assert!(pool.subnet.contains(&address) && !never.contains(&address));
+                            prop_assert!(held.insert(address));
                         }
                         Err(_) => prop_assert_eq!(held.len(), usable),
                     },
                     Step::Wish(last) => {
-                        let address = Ipv4Addr::new(10, 9, 8, last);
-                        let free = subnet.contains(address) && address > subnet.first_host()
-                            && address < subnet.broadcast() && !held.contains(&address);
+                        let address = nth(last);
+                        let free = pool.subnet.contains(&address) && !never.contains(&address) && !held.contains(&address);
                         prop_assert_eq!(allocator.take(Some(address), 1).is_ok(), free);
                         held.extend(free.then_some(address));
                     }
                     Step::GiveBack(last) => {
-                        let address = Ipv4Addr::new(10, 9, 8, last);
+                        let address = nth(last);
                         prop_assert_eq!(allocator.give_back(address, &1), held.remove(&address));
                     }
                 }
+                let free: u128 = allocator.free.iter().map(|(begin, end)| end - begin + 1).sum();
+                prop_assert_eq!(usize::try_from(free).unwrap(), usable - held.len());
             }
         }
     }

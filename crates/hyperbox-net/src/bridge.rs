@@ -1,42 +1,32 @@
 // SPDX-License-Identifier: MIT
-//! A bridge network in the kernel: made, checked, used, removed. Runs on the worker's thread.
+//! A bridge network in the kernel: made, checked, removed. Runs on the worker's thread.
 //!
 //! Nothing is remembered here: each operation looks at what there is, so that one that died half-way is finished by the next.
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsFd as _;
+use std::net::{IpAddr, Ipv6Addr};
 
 use hyperbox_core::seam::{NetworkError, NetworkSettings};
-use hyperbox_types::{ContainerId, ErrorKind};
-use rustix::io::Errno;
-use rustix::rand::{GetRandomFlags, getrandom};
+use hyperbox_types::ErrorKind;
+use ipnet::IpNet;
 
-use crate::choice;
 use crate::error::{failed, refused};
 use crate::firewall::{self, Bridge, Table};
 use crate::link_name;
 use crate::mac_address::MacAddress;
-use crate::namespace::Prepared;
 use crate::netlink::Socket;
-use crate::route::{self, Address, NewVeth};
-use crate::subnet::Subnet;
+use crate::options::{BridgeOptions, GatewayMode};
+use crate::route::{self, Address};
+use crate::sysctl;
 use crate::worker::Kernel;
-
-/// Name of a container's link inside.
-const INNER_NAME: &str = "eth0";
-const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
-/// How many random names are tried.
-const ATTEMPTS: usize = 8;
 
 /// A network's settings, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct BridgeNetwork {
+    pub(crate) settings: NetworkSettings,
+    pub(crate) options: BridgeOptions,
     pub(crate) bridge: Bridge,
-    pub(crate) subnet: Subnet,
-    pub(crate) gateway: Ipv4Addr,
-    pub(crate) mtu: u32,
 }
 
 /// The rules that go with a network: its table, and all bridges that belong into it.
@@ -49,138 +39,117 @@ pub(crate) struct Rules {
 impl BridgeNetwork {
     /// Checks settings; they come from a record that another version may have written.
     pub(crate) fn parse(settings: &NetworkSettings) -> Result<Self, NetworkError> {
-        let invalid = |message: String| refused(&settings.bridge, ErrorKind::InvalidArgument, message);
-        if !link_name::is_bridge(&settings.bridge) {
-            return Err(invalid("the bridge's name is not valid for a link".to_owned()));
+        if !link_name::is_bridge(&settings.link) {
+            let message = format!("the bridge's name {:?} is not valid for a link", settings.link);
+            return Err(refused(&settings.name, ErrorKind::InvalidArgument, message));
         }
-        let subnet: Subnet = settings.subnet.parse().map_err(|error| invalid(format!("{error}")))?;
-        choice::check(subnet).map_err(|error| invalid(error.to_string()))?;
-        let gateway = ipv4(&settings.bridge, settings.gateway)?;
-        if !subnet.contains(gateway) || gateway == subnet.network() || gateway == subnet.broadcast() {
-            return Err(invalid(format!("gateway {gateway} is no host's address in {subnet}")));
-        }
+        let options = BridgeOptions::parse(&settings.name, &settings.options)?;
         Ok(Self {
             bridge: Bridge {
-                name: settings.bridge.clone(),
-                masquerade: settings.masquerade,
+                name: settings.link.clone(),
+                masquerade: options.masquerade && !settings.internal,
             },
-            subnet,
-            gateway,
-            mtu: settings.mtu,
+            settings: settings.clone(),
+            options,
         })
     }
 
-    /// Makes what is missing: bridge, address, rules, forwarding. Returns the bridge's index.
+    /// Returns the name of the bridge.
+    pub(crate) fn link(&self) -> &str {
+        &self.settings.link
+    }
+
+    /// Returns whether the network has addresses of a family.
+    pub(crate) fn has(&self, ipv6: bool) -> bool {
+        self.settings.pool(ipv6).is_some()
+    }
+
+    /// Returns where a family's packets to everywhere else go; nowhere in an internal network.
+    pub(crate) fn gateway(&self, ipv6: bool) -> Option<IpAddr> {
+        let gateway = self.settings.pool(ipv6).and_then(|pool| pool.gateway);
+        gateway.filter(|_| !self.settings.internal && self.mode(ipv6) != GatewayMode::Isolated)
+    }
+
+    fn mode(&self, ipv6: bool) -> GatewayMode {
+        if ipv6 { self.options.mode_ipv6 } else { self.options.mode_ipv4 }
+    }
+
+    /// Returns the bridge's own addresses.
+    fn addresses(&self) -> Vec<IpNet> {
+        let pools = self.settings.pools.iter().filter_map(|pool| {
+            let ipv6 = pool.subnet.addr().is_ipv6();
+            let inhibited = self.mode(ipv6) == GatewayMode::Isolated || (!ipv6 && self.options.inhibit_ipv4);
+            let gateway = pool.gateway.filter(|_| !inhibited)?;
+            IpNet::new(gateway, pool.subnet.prefix_len()).ok()
+        });
+        pools.collect()
+    }
+
+    /// Makes what is missing: bridge, addresses, rules, forwarding. Returns the bridge's index.
     pub(crate) fn ensure(&self, kernel: &mut Kernel, rules: &Rules) -> Result<u32, NetworkError> {
-        let name = &self.bridge.name;
+        let name = self.link();
         let error = |operation: &'static str| move |source| failed(name, operation, source);
         let index = self.ensure_link(&mut kernel.route)?;
-        let address = Address {
-            link: index,
-            address: self.gateway,
-            prefix_length: self.subnet.prefix_length(),
-        };
-        route::add_address(&mut kernel.route, address).map_err(error("give the bridge its address"))?;
+        for address in self.addresses() {
+            let address = Address { link: index, address };
+            route::add_address(&mut kernel.route, address).map_err(error("give the bridge its address"))?;
+        }
         let ensured = rules.table.ensure(&mut kernel.firewall, &rules.bridges);
         ensured.map_err(error("set the nftables rules"))?;
         if let Err(error) = firewall::accept_in_docker_user(&mut kernel.firewall, name) {
             tracing::warn!(bridge = %name, %error, "Docker's firewall may drop this network's packets");
         }
-        ensure_forwarding().map_err(error("turn on IPv4 forwarding"))?;
+        self.ensure_forwarding().map_err(error("turn on forwarding"))?;
         Ok(index)
     }
 
+    fn ensure_forwarding(&self) -> io::Result<()> {
+        if self.has(false) {
+            sysctl::ensure_forwarding_ipv4()?;
+        }
+        if self.has(true) {
+            sysctl::ensure_forwarding_ipv6()?;
+        }
+        Ok(())
+    }
+
     fn ensure_link(&self, socket: &mut Socket) -> Result<u32, NetworkError> {
-        let name = &self.bridge.name;
+        let (name, mtu) = (self.link(), self.settings.mtu);
         let error = |operation: &'static str| move |source| failed(name, operation, source);
-        if let Some(link) = route::find(socket, name).map_err(error("look for the bridge"))? {
-            if !link.is_bridge() {
-                let message = "a link of that name exists and is not a bridge";
-                return Err(refused(name, ErrorKind::Conflict, message));
-            }
-            route::set_up(socket, link.index, Some(self.mtu)).map_err(error("set the bridge up"))?;
-            return Ok(link.index);
+        let found = route::find(socket, name).map_err(error("look for the bridge"))?;
+        if found.is_none() {
+            route::create_bridge(socket, name, self.mac(), mtu).map_err(error("make the bridge"))?;
         }
-        let mac = MacAddress::of(self.gateway);
-        route::create_bridge(socket, name, mac, self.mtu).map_err(error("make the bridge"))?;
-        let made = route::find(socket, name).map_err(error("look for the bridge"))?;
-        let gone = || {
-            refused(
-                name,
-                ErrorKind::Conflict,
-                "the bridge was removed while it was being made",
-            )
+        let found = match found {
+            Some(link) => Some(link),
+            None => route::find(socket, name).map_err(error("look for the bridge"))?,
         };
-        made.map(|link| link.index).ok_or_else(gone)
-    }
-
-    /// Connects a namespace; returns the name of the host link. If it fails, what was made goes with the namespace.
-    pub(crate) fn attach(
-        &self,
-        kernel: &mut Kernel,
-        prepared: &mut Prepared,
-        container: &ContainerId,
-        (address, mac): (Ipv4Addr, MacAddress),
-        rules: &Rules,
-    ) -> Result<String, NetworkError> {
-        let name = &self.bridge.name;
-        let error = |operation: &'static str| move |source| failed(name, operation, source);
-        let found = route::find(&mut kernel.route, name).map_err(error("look for the bridge"))?;
-        let bridge = match found.filter(route::Link::is_bridge) {
-            Some(link) => link.index,
-            // Somebody removed it, and then the rest may be missing too.
-            None => self.ensure(kernel, rules)?,
+        let Some(link) = found else {
+            let message = "the bridge was removed while it was being made";
+            return Err(refused(name, ErrorKind::Conflict, message));
         };
-        let host_name = self.connect(kernel, prepared, container, bridge, mac)?;
-        let inner = route::find(&mut prepared.route, INNER_NAME).map_err(error("look for the container's link"))?;
-        let inner = inner.ok_or_else(|| refused(name, ErrorKind::Internal, "the container's link was removed"))?;
-        let requests = vec![
-            route::up_message(inner.index),
-            route::address_message(Address {
-                link: inner.index,
-                address,
-                prefix_length: self.subnet.prefix_length(),
-            }),
-            route::default_route_message(self.gateway),
-        ];
-        let configured = prepared.route.requests(requests);
-        configured.map_err(error("set the container's address and route"))?;
-        let waiting = error("wait for the container's link");
-        route::wait_until_operational(&mut kernel.route, &host_name).map_err(&waiting)?;
-        route::wait_until_operational(&mut prepared.route, INNER_NAME).map_err(&waiting)?;
-        Ok(host_name)
-    }
-
-    fn connect(
-        &self,
-        kernel: &mut Kernel,
-        prepared: &Prepared,
-        container: &ContainerId,
-        bridge: u32,
-        inner_mac: MacAddress,
-    ) -> Result<String, NetworkError> {
-        let mut last = io::Error::from(Errno::EXIST);
-        for _ in 0..ATTEMPTS {
-            let host_name = link_name::host_link(container, random());
-            let veth = NewVeth {
-                host_name: &host_name,
-                bridge,
-                namespace: prepared.namespace.as_fd(),
-                inner_name: INNER_NAME,
-                inner_mac,
-                mtu: self.mtu,
-            };
-            match route::create_veth(&mut kernel.route, &veth) {
-                Ok(()) => return Ok(host_name),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
-                Err(error) => return Err(failed(&self.bridge.name, "make the container's link", error)),
+        if !link.is_bridge() {
+            let message = format!("existing interface {name} is not a bridge");
+            return Err(refused(name, ErrorKind::Conflict, message));
+        }
+        sysctl::prepare_bridge(name, self.has(true)).map_err(error("set the bridge's IPv6 parameters"))?;
+        route::set_up(socket, link.index, Some(mtu)).map_err(error("set the bridge up"))?;
+        if self.has(true) {
+            // As Docker does: every such bridge has it, so that containers may use one gateway whatever their subnet.
+            let link_local = IpNet::new(IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)), 64);
+            for address in link_local.ok() {
+                let address = Address { link: link.index, address };
+                route::add_address(socket, address).map_err(error("give the bridge its address"))?;
             }
         }
-        Err(failed(
-            &self.bridge.name,
-            "find a free name for the container's link",
-            last,
-        ))
+        Ok(link.index)
+    }
+
+    /// The bridge's MAC address stays the same when ports come and go, and when it is made again.
+    fn mac(&self) -> MacAddress {
+        let gateway = self.settings.pools.iter().find_map(|pool| pool.gateway);
+        let address = gateway.or_else(|| self.settings.pools.first().map(|pool| pool.subnet.network()));
+        MacAddress::of(address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)))
     }
 }
 
@@ -217,34 +186,4 @@ pub(crate) fn remove_leaks(
         tracing::info!(removed, "removed host links that no container has");
     }
     Ok(())
-}
-
-/// Takes the IPv4 address of a setting or a wish.
-pub(crate) fn ipv4(network: &str, address: IpAddr) -> Result<Ipv4Addr, NetworkError> {
-    match address {
-        IpAddr::V4(address) => Ok(address),
-        IpAddr::V6(address) => {
-            let message = format!("address {address} is not supported: bridge networks carry IPv4 only");
-            Err(refused(network, ErrorKind::Unsupported, message))
-        }
-    }
-}
-
-/// Without forwarding no packet leaves a bridge. It is turned on only where it is off, and never off again: others may rely on it.
-/// The file belongs to the network namespace of the thread that opens it.
-fn ensure_forwarding() -> io::Result<()> {
-    if std::fs::read_to_string(FORWARDING)?.trim() == "0" {
-        std::fs::write(FORWARDING, "1")?;
-        tracing::info!("turned on IPv4 forwarding");
-    }
-    Ok(())
-}
-
-fn random() -> u32 {
-    let mut bytes = [0; 4];
-    // It fails only before the kernel's generator is ready; a name that is taken is tried again anyway.
-    match getrandom(&mut bytes, GetRandomFlags::empty()) {
-        Ok(_) => u32::from_ne_bytes(bytes),
-        Err(_) => std::process::id(),
-    }
 }

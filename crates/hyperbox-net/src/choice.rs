@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-//! Chooses the subnet of a new network so that it collides with nothing on the machine. Pure.
+//! Chooses the subnets of a new network so that they collide with nothing on the machine. Pure.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::allocation::{LONGEST_PREFIX, SHORTEST_PREFIX};
+use hyperbox_core::seam::{AddressPool, NetworkWish, PoolWish};
+use hyperbox_types::ErrorKind;
+use ipnet::{IpNet, Ipv6Net};
+
 use crate::config::Pool;
 use crate::route::{Address, Route};
-use crate::subnet::Subnet;
 
 /// What the machine already uses.
 #[derive(Debug, Clone, Default)]
@@ -14,188 +16,207 @@ pub(crate) struct Machine {
     pub(crate) addresses: Vec<Address>,
     pub(crate) routes: Vec<Route>,
     /// Name servers: reachable by the default route now, and hidden by a bridge with their subnet.
-    pub(crate) resolvers: Vec<Ipv4Addr>,
+    pub(crate) resolvers: Vec<IpAddr>,
     /// What other daemons are about to use.
-    pub(crate) reserved: Vec<Subnet>,
+    pub(crate) reserved: Vec<IpNet>,
+    /// Subnets of the networks there are.
+    pub(crate) networks: Vec<IpNet>,
 }
 
-/// Why there is no subnet.
+/// Why there is no subnet; Docker's words where it has some.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoSubnet {
+    #[error("invalid pool request: Pool overlaps with other one on this address space")]
+    Network,
     #[error("subnet {wished} overlaps with {used}, which this machine uses already")]
-    Used { wished: Subnet, used: Subnet },
-    #[error(
-        "subnet {wished} has an unsupported size: the prefix length must be from {SHORTEST_PREFIX} to {LONGEST_PREFIX}"
-    )]
-    Size { wished: Subnet },
+    Used { wished: IpNet, used: IpNet },
     #[error("subnet {wished} is not for hosts")]
-    Special { wished: Subnet },
-    #[error("no free subnet in the address pools")]
+    Special { wished: IpNet },
+    #[error("all predefined address pools have been fully subnetted")]
     Exhausted,
 }
 
-impl Machine {
-    /// Chooses the wished subnet or the first free one. What belongs to the link `own` (the network's bridge, left from before) is
-    /// no collision; without a wish its address is kept, so that containers on it go on.
-    ///
-    /// Returns the subnet and the gateway.
-    pub(crate) fn choose(
-        &self,
-        pools: &[Pool],
-        wished: Option<Subnet>,
-        own: Option<u32>,
-    ) -> Result<(Subnet, Ipv4Addr), NoSubnet> {
-        let used = self.used(own);
-        if let Some(wished) = wished {
-            check(wished)?;
-            return match used.iter().find(|used| used.overlaps(wished)) {
-                Some(used) => Err(NoSubnet::Used { wished, used: *used }),
-                None => Ok((wished, wished.first_host())),
-            };
+impl NoSubnet {
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Network | Self::Used { .. } => ErrorKind::Conflict,
+            Self::Special { .. } => ErrorKind::InvalidArgument,
+            Self::Exhausted => ErrorKind::ResourceExhausted,
         }
-        let is_own = |address: &&Address| Some(address.link) == own && check(address.subnet()).is_ok();
-        if let Some(kept) = self.addresses.iter().find(is_own) {
-            return Ok((kept.subnet(), kept.address));
-        }
-        let candidates = pools.iter().flat_map(|pool| pool.base.split(pool.size));
-        candidates
-            .filter(|candidate| check(*candidate).is_ok())
-            .find(|candidate| !used.iter().any(|used| used.overlaps(*candidate)))
-            .map(|subnet| (subnet, subnet.first_host()))
-            .ok_or(NoSubnet::Exhausted)
-    }
-
-    fn used(&self, own: Option<u32>) -> Vec<Subnet> {
-        let addresses = self.addresses.iter().filter(|address| Some(address.link) != own);
-        let routes = self.routes.iter().filter(|route| own.is_none() || route.link != own);
-        let resolvers = self.resolvers.iter().map(|address| Subnet::containing(*address, 32));
-        addresses
-            .map(Address::subnet)
-            // The default route covers everything and says nothing; so do the halves that VPNs split it into.
-            .chain(
-                routes
-                    .map(|route| route.destination)
-                    .filter(|subnet| subnet.prefix_length() > 1),
-            )
-            .chain(resolvers)
-            .chain(self.reserved.iter().copied())
-            .collect()
     }
 }
 
-/// Refuses what cannot be a network of containers.
-pub(crate) fn check(wished: Subnet) -> Result<(), NoSubnet> {
-    if !(SHORTEST_PREFIX..=LONGEST_PREFIX).contains(&wished.prefix_length()) {
-        return Err(NoSubnet::Size { wished });
+impl Machine {
+    /// Decides the pools of a wish that [`crate::wish`] has checked. What belongs to the link `own` (the network's bridge, left from
+    /// before) is no collision; without a wish its addresses are kept, so that containers on it go on.
+    pub(crate) fn choose(
+        &self,
+        wish: &NetworkWish,
+        defaults: &[Pool],
+        own: Option<u32>,
+    ) -> Result<Vec<AddressPool>, NoSubnet> {
+        let mut chosen = Vec::new();
+        for (ipv6, wanted) in [(false, wish.ipv4), (true, wish.ipv6)] {
+            let wished: Vec<_> = wish.pools.iter().filter(|pool| is_ipv6(pool) == Some(ipv6)).collect();
+            if !wanted {
+                continue;
+            }
+            for pool in &wished {
+                chosen.push(self.wished(pool, own)?);
+            }
+            if wished.is_empty() {
+                chosen.push(self.unwished(ipv6, defaults, own)?);
+            }
+        }
+        Ok(chosen)
     }
-    let special = [
-        Subnet::containing([0, 0, 0, 0].into(), 8),
-        Subnet::containing([127, 0, 0, 0].into(), 8),
-        Subnet::containing([224, 0, 0, 0].into(), 3),
-    ];
-    if special.iter().any(|special| special.overlaps(wished)) {
-        return Err(NoSubnet::Special { wished });
+
+    fn wished(&self, wish: &PoolWish, own: Option<u32>) -> Result<AddressPool, NoSubnet> {
+        let Some(wished) = wish.subnet else {
+            return Err(NoSubnet::Exhausted);
+        };
+        if is_special(wished) {
+            return Err(NoSubnet::Special { wished });
+        }
+        if self.networks.iter().any(|used| overlap(*used, wished)) {
+            return Err(NoSubnet::Network);
+        }
+        if let Some(used) = self.used(own).find(|used| overlap(*used, wished)) {
+            return Err(NoSubnet::Used { wished, used });
+        }
+        Ok(AddressPool {
+            subnet: wished,
+            range: wish.range,
+            gateway: wish.gateway.or_else(|| first_host(wished, wish)),
+            reserved: wish.reserved.clone(),
+        })
     }
-    Ok(())
+
+    fn unwished(&self, ipv6: bool, defaults: &[Pool], own: Option<u32>) -> Result<AddressPool, NoSubnet> {
+        let pool = |subnet, gateway| AddressPool {
+            subnet,
+            range: None,
+            gateway,
+            reserved: std::collections::BTreeMap::new(),
+        };
+        let is_own = |address: &&Address| {
+            let ip = address.address;
+            Some(address.link) == own && ip.addr().is_ipv6() == ipv6 && ip.prefix_len() > 1 && !is_special(ip)
+        };
+        if let Some(kept) = self.addresses.iter().find(is_own) {
+            return Ok(pool(kept.address.trunc(), Some(kept.address.addr())));
+        }
+        let mut used: Vec<_> = self.used(own).chain(self.networks.iter().copied()).map(ends).collect();
+        used.sort_unstable();
+        let found = defaults
+            .iter()
+            .filter(|pool| pool.base.addr().is_ipv6() == ipv6)
+            .find_map(|pool| first_free(pool, &used));
+        let subnet = found.ok_or(NoSubnet::Exhausted)?;
+        Ok(pool(subnet, subnet.hosts().next().filter(|_| !ipv6).or_else(|| second(subnet))))
+    }
+
+    fn used(&self, own: Option<u32>) -> impl Iterator<Item = IpNet> {
+        let addresses = self.addresses.iter().filter(move |address| Some(address.link) != own);
+        let routes = self.routes.iter().filter(move |route| own.is_none() || route.link != own);
+        // The default route covers everything and says nothing; so do the halves that VPNs split it into.
+        let routes = routes.map(|route| route.destination).filter(|subnet| subnet.prefix_len() > 1);
+        addresses
+            .map(|address| address.address.trunc())
+            .chain(routes)
+            .chain(self.resolvers.iter().map(|address| IpNet::from(*address)))
+            .chain(self.reserved.iter().copied())
+    }
+}
+
+/// Returns the family of a wish: that of the first thing in it that has one.
+pub(crate) fn is_ipv6(wish: &PoolWish) -> Option<bool> {
+    let subnet = wish.subnet.or(wish.range).map(|net| net.addr());
+    subnet.or(wish.gateway).map(|address| address.is_ipv6())
+}
+
+/// Returns whether two subnets have an address in common.
+pub(crate) fn overlap(one: IpNet, other: IpNet) -> bool {
+    one.contains(&other.network()) || other.contains(&one.network())
+}
+
+/// Returns the first address that is the user's to give: the one after the network's own, from the range if there is one.
+fn first_host(subnet: IpNet, wish: &PoolWish) -> Option<IpAddr> {
+    let reserved = |address: &IpAddr| wish.reserved.values().any(|reserved| reserved == address);
+    let range = wish.range.unwrap_or(subnet);
+    let start = if range.network() == subnet.network() { second(subnet)? } else { range.network() };
+    std::iter::successors(Some(start), |address| next(*address)).find(|address| !reserved(address))
+}
+
+fn second(subnet: IpNet) -> Option<IpAddr> {
+    next(subnet.network()).filter(|address| subnet.contains(address))
+}
+
+fn next(address: IpAddr) -> Option<IpAddr> {
+    Some(match address {
+        IpAddr::V4(address) => Ipv4Addr::from(u32::from(address).checked_add(1)?).into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address).checked_add(1)?).into(),
+    })
+}
+
+/// Finds the first subnet of a pool that none of `used` (sorted) touches. What is used is leapt over, so that a pool of millions of
+/// subnets costs no more than what is used of it.
+fn first_free(pool: &Pool, used: &[(bool, u128, u128)]) -> Option<IpNet> {
+    let (ipv6, first, last) = ends(pool.base.trunc());
+    let width = if ipv6 { 128 } else { 32 };
+    let fits = (pool.base.prefix_len()..=width).contains(&pool.size);
+    let size = 1_u128.checked_shl(u32::from(width - pool.size.min(width)));
+    let (true, Some(size)) = (fits, size) else {
+        return None;
+    };
+    let mut candidate = first;
+    for (_, begin, end) in used.iter().filter(|(family, ..)| *family == ipv6) {
+        if *begin > candidate + (size - 1) {
+            break;
+        }
+        if *end >= candidate {
+            // The next multiple of the size behind it; there may be none.
+            candidate = (end / size).checked_add(1)?.checked_mul(size)?;
+        }
+    }
+    let fits = candidate.checked_add(size - 1).is_some_and(|end| end <= last);
+    let address = if ipv6 {
+        IpAddr::from(Ipv6Addr::from(candidate))
+    } else {
+        Ipv4Addr::from(u32::try_from(candidate).ok()?).into()
+    };
+    let subnet = IpNet::new(address, pool.size).ok()?;
+    (fits && !is_special(subnet)).then_some(subnet)
+}
+
+fn ends(net: IpNet) -> (bool, u128, u128) {
+    match net {
+        IpNet::V4(net) => (false, u32::from(net.network()).into(), u32::from(net.broadcast()).into()),
+        IpNet::V6(net) => (true, net.network().into(), net.broadcast().into()),
+    }
+}
+
+/// Returns whether a subnet cannot be one of containers: loopback, multicast and what has no meaning on a link.
+fn is_special(subnet: IpNet) -> bool {
+    let special = |text: &str| text.parse::<IpNet>().is_ok_and(|special| overlap(special, subnet));
+    ["127.0.0.0/8", "224.0.0.0/3", "::1/128", "ff00::/8"].into_iter().any(special)
+        || (subnet.addr().is_ipv4() && IpAddr::from(Ipv4Addr::UNSPECIFIED) == subnet.network())
+}
+
+/// Makes the unique local /48 of a machine (RFC 4193): the same for the same seed, different from everybody else's.
+pub(crate) fn unique_local_pool(seed: &str) -> Pool {
+    // 64-bit FNV-1a: stable across versions, which the standard library's hashes are not.
+    let hash = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let [a, b, c, d, e, ..] = (hash ^ (hash >> 24)).to_le_bytes();
+    let mut octets = [0; 16];
+    octets[..6].copy_from_slice(&[0xfd, a, b, c, d, e]);
+    Pool {
+        base: Ipv6Net::new_assert(octets.into(), 48).into(),
+        size: 64,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn subnet(text: &str) -> Subnet {
-        text.parse().unwrap()
-    }
-
-    fn address(link: u32, address: [u8; 4], prefix_length: u8) -> Address {
-        Address {
-            link,
-            address: address.into(),
-            prefix_length,
-        }
-    }
-
-    fn route(link: u32, destination: &str) -> Route {
-        Route {
-            link: Some(link),
-            destination: subnet(destination),
-        }
-    }
-
-    fn pools() -> Vec<Pool> {
-        let pool = |base, size| Pool {
-            base: subnet(base),
-            size,
-        };
-        vec![pool("172.30.0.0/15", 16), pool("10.88.0.0/23", 24)]
-    }
-
-    #[test]
-    fn the_first_free_subnet_of_the_pools() {
-        let mut machine = Machine::default();
-        machine.routes.push(route(2, "0.0.0.0/0"));
-        machine.routes.push(route(2, "128.0.0.0/1"));
-        let mut chosen = Vec::new();
-        while let Ok((subnet, gateway)) = machine.choose(&pools(), None, None) {
-            assert_eq!(gateway, subnet.first_host());
-            chosen.push(subnet.to_string());
-            machine.reserved.push(subnet);
-        }
-        assert_eq!(
-            chosen,
-            ["172.30.0.0/16", "172.31.0.0/16", "10.88.0.0/24", "10.88.1.0/24"]
-        );
-        assert_eq!(machine.choose(&pools(), None, None), Err(NoSubnet::Exhausted));
-    }
-
-    #[test]
-    fn everything_the_machine_uses_is_avoided() {
-        let machine = Machine {
-            addresses: vec![address(2, [172, 30, 200, 1], 24)],
-            routes: vec![route(3, "172.31.4.0/22")],
-            resolvers: vec![[10, 88, 0, 53].into()],
-            reserved: Vec::new(),
-        };
-        let chosen = machine
-            .choose(&pools(), None, None)
-            .map(|(subnet, _)| subnet.to_string());
-        assert_eq!(chosen, Ok("10.88.1.0/24".to_owned()));
-    }
-
-    #[test]
-    fn wishes_are_checked() {
-        let machine = Machine {
-            addresses: vec![address(7, [192, 0, 2, 2], 24)],
-            routes: vec![route(7, "192.0.2.0/24")],
-            ..Machine::default()
-        };
-        let choose = |wished, own| {
-            machine
-                .choose(&pools(), Some(subnet(wished)), own)
-                .map(|(_, gateway)| gateway.to_string())
-        };
-        assert_eq!(choose("198.51.100.0/24", None), Ok("198.51.100.1".to_owned()));
-        assert_eq!(
-            choose("192.0.2.128/25", None).unwrap_err().to_string(),
-            "subnet 192.0.2.128/25 overlaps with 192.0.2.0/24, which this machine uses already"
-        );
-        assert!(
-            choose("192.0.2.0/24", Some(7)).is_ok(),
-            "one's own bridge is no collision"
-        );
-        for refused in ["10.0.0.0/30", "0.0.0.0/0", "127.1.0.0/16", "239.0.0.0/8"] {
-            assert!(choose(refused, None).is_err(), "{refused}");
-        }
-    }
-
-    #[test]
-    fn a_bridge_left_from_before_keeps_its_subnet() {
-        let machine = Machine {
-            addresses: vec![address(7, [172, 31, 0, 9], 16)],
-            routes: vec![route(7, "172.31.0.0/16")],
-            ..Machine::default()
-        };
-        let kept = machine.choose(&pools(), None, Some(7));
-        assert_eq!(kept, Ok((subnet("172.31.0.0/16"), [172, 31, 0, 9].into())));
-    }
-}
+mod tests;

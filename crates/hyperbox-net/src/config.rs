@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: MIT
-//! What the driver is told by whoever wires it.
+//! What the drivers are told by whoever wires them.
 
 use std::path::PathBuf;
 
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
-use crate::subnet::Subnet;
-
-/// A range of addresses from which networks get their subnets.
+/// A range of addresses from which networks get their subnets: one of Docker's `default-address-pools`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
     /// The range.
-    pub base: Subnet,
+    pub base: IpNet,
     /// Prefix length of the subnets cut from it.
     pub size: u8,
 }
 
-/// Configuration of a [`crate::BridgeDriver`].
+/// Configuration of the drivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Tells the daemons of one machine apart: `default`, or lower-case letters, digits and dashes. Bridge and nftables table are
-    /// named after it.
+    /// Tells the daemons of one machine apart: `default`, or lower-case letters, digits and dashes. The default bridge and the nftables
+    /// table are named after it.
     pub instance: String,
     /// Where the daemons of one machine tell each other which subnet they are about to use: the same directory for all of them,
     /// whatever their other directories are. Made if it is missing.
     pub run_dir: PathBuf,
-    /// Where subnets come from, in this order.
+    /// Where subnets come from, in this order. Without an IPv6 pool among them, IPv6 subnets are /64s of a unique local range made
+    /// from the machine's id (RFC 4193).
     pub default_pools: Vec<Pool>,
     /// Maximum transmission unit of new networks.
     pub mtu: u32,
@@ -36,19 +36,19 @@ impl Config {
     /// Name of the instance whose bridge and table have no suffix.
     pub const DEFAULT_INSTANCE: &str = "default";
 
-    /// Returns the pools used where nothing else is configured.
+    /// Returns the pools used where nothing else is configured: room for more than eight thousand networks.
     ///
     /// They stay clear of Docker's (172.17–29.0.0/16), Podman's (10.88.0.0/16) and the usual home networks as long as there is room;
     /// whatever the machine does use is skipped when a subnet is chosen.
     pub fn standard_pools() -> Vec<Pool> {
         let pool = |address: [u8; 4], prefix_length, size| Pool {
-            base: Subnet::containing(address.into(), prefix_length),
+            base: Ipv4Net::new_assert(address.into(), prefix_length).into(),
             size,
         };
         vec![
             pool([172, 30, 0, 0], 15, 16),
             pool([10, 88, 0, 0], 14, 20),
-            pool([10, 192, 0, 0], 11, 20),
+            pool([10, 192, 0, 0], 11, 24),
             pool([192, 168, 128, 0], 17, 24),
         ]
     }

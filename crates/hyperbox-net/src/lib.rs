@@ -2,10 +2,10 @@
 //! Container networks: bridges, veth pairs, address management and nftables, by netlink alone.
 //!
 //! [`BridgeDriver`] implements core's `NetworkDriver`. Below it lie, from pure to effectful:
-//! - `subnet`, `allocation`, `choice`, `link_name`, `mac_address`, `resolver`: decisions, tested as tables and properties;
+//! - `allocation`, `choice`, `options`, `request`, `link_name`, `mac_address`, `resolver`: decisions, tested as tables and properties;
 //! - `netlink`: the message format and the socket; `route` (rtnetlink) and `firewall` (nfnetlink) speak it;
 //! - `namespace`, `worker`, `teardown`: the three threads that may block in the kernel;
-//! - `bridge` and `driver`: what the seam promises.
+//! - `bridge`, `endpoint` and `driver`: what the seam promises.
 //!
 //! No program is executed: starting `ip` or `nft` costs more than everything that is done here for a container.
 #![forbid(unsafe_code)]
@@ -15,19 +15,30 @@ mod bridge;
 mod choice;
 mod config;
 mod driver;
+mod endpoint;
 mod error;
 mod firewall;
+mod host;
 mod link_name;
 mod mac_address;
+mod mechanisms;
+mod membership;
+mod name_rules;
 mod namespace;
 mod netlink;
+mod options;
+mod request;
 mod reservation;
 mod resolver;
 mod route;
-mod subnet;
+mod sandboxes;
+mod selection;
+mod sysctl;
 mod teardown;
 mod worker;
 
 pub use config::{Config, Pool};
 pub use driver::BridgeDriver;
-pub use subnet::{InvalidSubnet, Subnet};
+pub use host::{HostDriver, NullDriver};
+pub use mechanisms::Mechanisms;
+pub use sandboxes::KernelSandboxes;

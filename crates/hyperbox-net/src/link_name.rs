@@ -4,7 +4,7 @@
 //! An endpoint's host link is `hb`, five digits of the container's id (for people) and eight random ones: a container that starts
 //! again needs a new name at once, while the kernel is still destroying its old link.
 
-use hyperbox_types::ContainerId;
+use hyperbox_types::{ContainerId, NetworkId};
 
 use crate::config::Config;
 
@@ -41,6 +41,11 @@ pub(crate) fn default_bridge(instance: &str) -> String {
     format!("hb-{}-{:05x}", &instance[..6], checksum(instance) & 0xf_ffff)
 }
 
+/// Returns the name that the bridge of a network has where nobody wished for one; the same as Docker gives.
+pub(crate) fn network_bridge(network: &NetworkId) -> String {
+    format!("br-{}", &network.as_str()[..LONGEST - 3])
+}
+
 /// Returns the name of an instance's nftables table.
 pub(crate) fn table(instance: &str) -> String {
     if instance == Config::DEFAULT_INSTANCE {
@@ -60,11 +65,15 @@ pub(crate) fn is_instance(text: &str) -> bool {
 
 /// Returns whether the kernel (`dev_valid_name`) and our own scheme allow a bridge of that name.
 pub(crate) fn is_bridge(name: &str) -> bool {
+    is_inner_link(name) && !is_host_link(name)
+}
+
+/// Returns whether a container's link can have that name.
+pub(crate) fn is_inner_link(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'%');
     (1..=LONGEST).contains(&name.len())
         && name.bytes().all(allowed)
         && !matches!(name, "." | ".." | "lo" | "all" | "default")
-        && !is_host_link(name)
 }
 
 /// 32-bit FNV-1a: stable across versions, which the standard library's hashes are not.

@@ -2,7 +2,7 @@
 //! MAC addresses of endpoints and bridges.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A unicast MAC address.
@@ -17,10 +17,16 @@ pub(crate) struct MacAddress(pub(crate) [u8; 6]);
 pub(crate) struct InvalidMacAddress(String);
 
 impl MacAddress {
-    /// Makes the address that Docker would: locally administered, `02:42`, then the IPv4 address. An address that comes back to the
-    /// network so has the same MAC again, and neighbours need not learn anything.
-    pub(crate) fn of(address: Ipv4Addr) -> Self {
-        let [a, b, c, d] = address.octets();
+    /// Makes the address that Docker would: locally administered, `02:42`, then the IPv4 address or the end of the IPv6 address. An
+    /// address that comes back to the network so has the same MAC again, and neighbours need not learn anything.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        let [a, b, c, d] = match address {
+            IpAddr::V4(address) => address.octets(),
+            IpAddr::V6(address) => {
+                let [.., a, b, c, d] = address.octets();
+                [a, b, c, d]
+            }
+        };
         Self([0x02, 0x42, a, b, c, d])
     }
 }
@@ -61,7 +67,9 @@ mod tests {
 
     #[test]
     fn made_from_an_address() {
-        assert_eq!(MacAddress::of([172, 30, 0, 2].into()).to_string(), "02:42:ac:1e:00:02");
+        let of = |text: &str| MacAddress::of(text.parse().unwrap()).to_string();
+        assert_eq!(of("172.30.0.2"), "02:42:ac:1e:00:02");
+        assert_eq!(of("fd00::1:2"), "02:42:00:01:00:02");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::netlink::{Family, Socket};
 use crate::route;
+use crate::sysctl;
 
 /// Index of the loopback link in every namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
@@ -67,14 +68,6 @@ fn prepare() -> io::Result<Prepared> {
     let namespace = network_namespace::unshare_network()?;
     let mut route = Socket::open(Family::Route)?;
     route::set_up(&mut route, LOOPBACK, None)?;
-    without_ipv6_on_new_links();
+    sysctl::without_ipv6_on_new_links();
     Ok(Prepared { namespace, route })
-}
-
-/// As Docker does for networks without IPv6: no link-local addresses, no solicitations, no detection of duplicates. The loopback link
-/// keeps `::1`. A kernel without IPv6 has no such file, and nothing to turn off.
-fn without_ipv6_on_new_links() {
-    if let Err(error) = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1") {
-        tracing::debug!(%error, "IPv6 stays as it is in a new namespace");
-    }
 }

@@ -12,10 +12,9 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use ipnet::IpNet;
 use rustix::fs::{FlockOperation, flock};
 use rustix::time::{ClockId, clock_gettime};
-
-use crate::subnet::Subnet;
 
 const FILE: &str = "network-choices";
 /// Making a bridge takes milliseconds; a loaded machine may take seconds.
@@ -24,7 +23,7 @@ const LIFETIME_MS: u64 = 60_000;
 /// A choice that may not be visible in the kernel yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Note {
-    subnet: Subnet,
+    subnet: IpNet,
     bridge: String,
     expires_ms: u64,
 }
@@ -53,19 +52,20 @@ impl Reservations {
     }
 
     /// Returns what others are about to use; choices for the same bridge are not in the way.
-    pub(crate) fn of_others(&self, bridge: &str) -> Vec<Subnet> {
+    pub(crate) fn of_others(&self, bridge: &str) -> Vec<IpNet> {
         let others = self.notes.iter().filter(|note| note.bridge != bridge);
         others.map(|note| note.subnet).collect()
     }
 
     /// Notes a choice and unlocks.
-    pub(crate) fn note(mut self, bridge: &str, subnet: Subnet) -> io::Result<()> {
+    pub(crate) fn note(mut self, bridge: &str, subnets: impl IntoIterator<Item = IpNet>) -> io::Result<()> {
         self.notes.retain(|note| note.bridge != bridge);
-        self.notes.push(Note {
+        let expires_ms = self.now_ms.saturating_add(LIFETIME_MS);
+        self.notes.extend(subnets.into_iter().map(|subnet| Note {
             subnet,
             bridge: bridge.to_owned(),
-            expires_ms: self.now_ms.saturating_add(LIFETIME_MS),
-        });
+            expires_ms,
+        }));
         self.file.rewind()?;
         self.file.set_len(0)?;
         self.file.write_all(render(&self.notes).as_bytes())
@@ -115,14 +115,14 @@ mod tests {
     fn a_choice_is_seen_by_the_next_and_not_by_the_same_bridge() {
         let directory = tempfile::tempdir().unwrap();
         let run = directory.path().join("run");
-        let subnet: Subnet = "10.0.0.0/24".parse().unwrap();
+        let subnet: IpNet = "10.0.0.0/24".parse().unwrap();
         let first = Reservations::lock(&run).unwrap();
         assert_eq!(first.of_others("br0"), []);
-        first.note("br0", subnet).unwrap();
+        first.note("br0", [subnet]).unwrap();
         let second = Reservations::lock(&run).unwrap();
         assert_eq!(second.of_others("br1"), [subnet]);
         assert_eq!(second.of_others("br0"), []);
-        second.note("br0", "10.0.1.0/24".parse().unwrap()).unwrap();
+        second.note("br0", ["10.0.1.0/24".parse().unwrap()]).unwrap();
         let third = Reservations::lock(&run).unwrap();
         assert_eq!(third.of_others("br1").len(), 1);
     }

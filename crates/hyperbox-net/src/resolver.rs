@@ -3,14 +3,17 @@
 //!
 //! A loopback name server of the host is somebody else, or nobody, inside a container's namespace. systemd-resolved listens on
 //! 127.0.0.53 and writes the servers behind it to a file of its own; when none is left at all, Docker's public defaults stand in.
-//! IPv6 servers are left out: bridge networks carry IPv4 only.
+//! IPv6 servers are kept: a container whose networks carry IPv4 only asks them through the name service.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 const HOST: &str = "/etc/resolv.conf";
 const BEHIND_SYSTEMD: &str = "/run/systemd/resolve/resolv.conf";
-const PUBLIC: [Ipv4Addr; 2] = [Ipv4Addr::new(8, 8, 8, 8), Ipv4Addr::new(8, 8, 4, 4)];
+const PUBLIC: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8)),
+    IpAddr::V4(Ipv4Addr::new(8, 8, 4, 4)),
+];
 /// More than any resolver configuration needs.
 const LONGEST_FILE: usize = 64 * 1024;
 
@@ -19,8 +22,13 @@ pub(crate) fn for_containers() -> String {
     translate(&read(HOST), || read(BEHIND_SYSTEMD))
 }
 
-/// Returns the IPv4 name servers that the host itself uses.
-pub(crate) fn host_servers() -> Vec<Ipv4Addr> {
+/// Returns the servers that the host itself asks, loopback ones included, in order.
+pub(crate) fn host_servers() -> Vec<IpAddr> {
+    all_servers(&read(HOST))
+}
+
+/// Returns the servers that must stay reachable by their routes: those the host asks, and those behind systemd-resolved.
+pub(crate) fn remote_servers() -> Vec<IpAddr> {
     let mut servers = servers(&read(HOST));
     servers.extend(self::servers(&read(BEHIND_SYSTEMD)));
     servers
@@ -56,13 +64,19 @@ fn translate(host: &str, behind: impl FnOnce() -> String) -> String {
     text
 }
 
-fn servers(text: &str) -> Vec<Ipv4Addr> {
+fn servers(text: &str) -> Vec<IpAddr> {
+    let mut servers = all_servers(text);
+    servers.retain(|address| !address.is_loopback());
+    servers
+}
+
+fn all_servers(text: &str) -> Vec<IpAddr> {
     let lines = text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
         let keyword = words.next()?;
-        let address: Ipv4Addr = words.next()?.parse().ok()?;
-        let usable = keyword == "nameserver" && !address.is_loopback() && !address.is_unspecified();
-        usable.then_some(address)
+        // A scope (`fe80::1%eth0`) means something on the host alone.
+        let address: IpAddr = words.next()?.parse().ok()?;
+        (keyword == "nameserver" && !address.is_unspecified()).then_some(address)
     });
     lines.collect()
 }
@@ -102,9 +116,14 @@ mod tests {
             ),
             ("", "", public.to_owned()),
             (
-                "nameserver ::1\nnameserver fd00::53\nnameserver 0.0.0.0\nnameserver x\nnameserver\n",
+                "nameserver ::1\nnameserver 0.0.0.0\nnameserver x\nnameserver\n",
                 "",
                 public.to_owned(),
+            ),
+            (
+                "nameserver fd00::53\nnameserver 192.0.2.1\n",
+                "",
+                "nameserver fd00::53\nnameserver 192.0.2.1\n".to_owned(),
             ),
         ] {
             assert_eq!(translate(host, || behind.to_owned()), expected, "{host}");

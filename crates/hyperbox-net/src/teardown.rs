@@ -17,8 +17,8 @@ const GRACE: Duration = Duration::from_secs(1);
 const QUEUE: usize = 4096;
 const STACK: usize = 128 * 1024;
 
-/// A handle of the thread; when it is dropped what is queued is removed at once and the thread ends.
-#[derive(Debug)]
+/// A handle of the thread; when the last one is dropped what is queued is removed at once and the thread ends.
+#[derive(Debug, Clone)]
 pub(crate) struct Teardown {
     queue: SyncSender<String>,
 }

@@ -3,12 +3,18 @@
 //!
 //! The kernel takes its own lock for each change of links, so a second such thread would only wait. A job whose caller has gone away
 //! still runs; its result is dropped here, which closes and gives back whatever it holds.
+//!
+//! `setns(2)` moves the calling thread, which no thread of a runtime may suffer; this one visits other namespaces by
+//! [`Kernel::inside`], and ends if it cannot come back.
 
 use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use hyperbox_core::seam::NetworkError;
+use hyperbox_sys::network_namespace;
 use hyperbox_types::ErrorKind;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::oneshot;
 
 use crate::error::refused;
@@ -23,6 +29,8 @@ pub(crate) struct Kernel {
     pub(crate) route: Socket,
     pub(crate) firewall: Socket,
     pub(crate) namespaces: Namespaces,
+    home: OwnedFd,
+    lost: bool,
 }
 
 impl Kernel {
@@ -32,14 +40,32 @@ impl Kernel {
             route: Socket::open(Family::Route)?,
             firewall: Socket::open(Family::Netfilter)?,
             namespaces: Namespaces::start()?,
+            home: network_namespace::current()?,
+            lost: false,
         })
+    }
+
+    /// Does something on this thread inside another network namespace: opens sockets, writes sysctls.
+    pub(crate) fn inside<T>(
+        &mut self,
+        namespace: BorrowedFd<'_>,
+        body: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))?;
+        let result = body();
+        if let Err(error) = move_into_link_name_space(self.home.as_fd(), Some(LinkNameSpaceType::Network)) {
+            // Everything that follows would happen in the wrong place.
+            self.lost = true;
+            return Err(error.into());
+        }
+        result
     }
 }
 
 type Job = Box<dyn FnOnce(&mut Kernel) + Send>;
 
-/// A handle of the thread, which ends with the last job after the handle is dropped.
-#[derive(Debug)]
+/// A handle of the thread, which ends with the last job after the last handle is dropped.
+#[derive(Debug, Clone)]
 pub(crate) struct Worker {
     jobs: Sender<Job>,
 }
@@ -51,7 +77,15 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name("net-worker".to_owned())
             .stack_size(STACK);
-        thread.spawn(move || receiver.into_iter().for_each(|job| job(&mut kernel)))?;
+        thread.spawn(move || {
+            for job in receiver {
+                job(&mut kernel);
+                if kernel.lost {
+                    tracing::error!("the network thread cannot return to its namespace and stops");
+                    return;
+                }
+            }
+        })?;
         Ok(Self { jobs })
     }
 
@@ -63,11 +97,17 @@ impl Worker {
     ) -> Result<T, NetworkError> {
         let stopped = || refused(network, ErrorKind::Internal, "the network thread has stopped");
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |kernel| {
+        self.post(move |kernel| {
             // Nobody waits any more: dropping the result is what undoes it.
             drop(sender.send(job(kernel)));
         });
-        self.jobs.send(job).map_err(|_| stopped())?;
         receiver.await.map_err(|_| stopped())?
+    }
+
+    /// Runs a job nobody waits for.
+    pub(crate) fn post(&self, job: impl FnOnce(&mut Kernel) + Send + 'static) {
+        if self.jobs.send(Box::new(job)).is_err() {
+            tracing::debug!("the network thread has stopped");
+        }
     }
 }

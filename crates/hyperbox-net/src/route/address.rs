@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: MIT
-//! IPv4 addresses and routes.
+//! Addresses and routes of both families.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use rustix::io::Errno;
 
 use crate::netlink::{Attributes, Message, Socket, flag, number};
-use crate::subnet::Subnet;
 
 const NEW_ADDRESS: u16 = 20;
 const GET_ADDRESS: u16 = 22;
 const NEW_ROUTE: u16 = 24;
+const DELETE_ROUTE: u16 = 25;
 const GET_ROUTE: u16 = 26;
 
+const ANY: u8 = 0;
 const IPV4: u8 = 2;
+const IPV6: u8 = 10;
 /// Length of `struct ifaddrmsg`.
 const ADDRESS_STRUCTURE: usize = 8;
 /// Length of `struct rtmsg`.
@@ -21,66 +26,76 @@ const ROUTE_STRUCTURE: usize = 12;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_BROADCAST: u16 = 4;
+const IFA_FLAGS: u16 = 8;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 
+/// `IFA_F_NODAD`: the address is usable at once, nobody is asked whether it is taken (address management knows).
+const WITHOUT_DUPLICATE_DETECTION: u32 = 0x02;
+const SCOPE_LINK: u8 = 253;
 const TABLE_MAIN: u8 = 254;
 const PROTOCOL_BOOT: u8 = 3;
 const TYPE_UNICAST: u8 = 1;
 const TYPE_LOCAL: u8 = 2;
+/// More default routes than a container has.
+const MOST_ROUTES: usize = 64;
 
 /// An address of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) link: u32,
-    pub(crate) address: Ipv4Addr,
-    pub(crate) prefix_length: u8,
-}
-
-impl Address {
-    /// Returns the subnet the address lies in.
-    pub(crate) fn subnet(&self) -> Subnet {
-        Subnet::containing(self.address, self.prefix_length)
-    }
+    /// The address with its subnet's prefix length.
+    pub(crate) address: IpNet,
 }
 
 /// A route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) link: Option<u32>,
-    pub(crate) destination: Subnet,
+    pub(crate) destination: IpNet,
 }
 
-/// Lists all IPv4 addresses.
+/// Lists all addresses.
 pub(crate) fn addresses(socket: &mut Socket) -> io::Result<Vec<Address>> {
-    let request = Message::new(GET_ADDRESS, flag::REQUEST | flag::DUMP, &[IPV4, 0, 0, 0, 0, 0, 0, 0]);
+    let request = Message::new(GET_ADDRESS, flag::REQUEST | flag::DUMP, &[ANY, 0, 0, 0, 0, 0, 0, 0]);
     socket.dump(&request, |body| {
         let attributes = Attributes::after(body, ADDRESS_STRUCTURE);
         let address = attributes.find(IFA_LOCAL).or_else(|| attributes.find(IFA_ADDRESS))?;
         Some(Address {
             link: number(body.get(4..8)?)?,
-            address: ipv4(address)?,
-            prefix_length: *body.get(1)?,
+            address: IpNet::new(ip(address)?, *body.get(1)?).ok()?,
         })
     })
 }
 
-/// Lists the IPv4 routes of all tables that lead to or stand for a subnet, broadcast and multicast left out.
+/// Lists the routes of all tables that lead to or stand for a subnet, broadcast and multicast left out.
 pub(crate) fn routes(socket: &mut Socket) -> io::Result<Vec<Route>> {
+    let mut found = routes_of(socket, IPV4)?;
+    // A kernel without IPv6 has none.
+    found.extend(routes_of(socket, IPV6).unwrap_or_default());
+    Ok(found)
+}
+
+fn routes_of(socket: &mut Socket, family: u8) -> io::Result<Vec<Route>> {
     let mut structure = [0; ROUTE_STRUCTURE];
-    structure[0] = IPV4;
+    structure[0] = family;
     let request = Message::new(GET_ROUTE, flag::REQUEST | flag::DUMP, &structure);
+    let unspecified = if family == IPV4 {
+        IpAddr::from(Ipv4Addr::UNSPECIFIED)
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     socket.dump(&request, |body| {
         let (length, kind) = (*body.get(1)?, *body.get(7)?);
         if !matches!(kind, TYPE_UNICAST | TYPE_LOCAL) {
             return None;
         }
         let attributes = Attributes::after(body, ROUTE_STRUCTURE);
-        let destination = attributes.find(RTA_DST).and_then(ipv4).unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let destination = attributes.find(RTA_DST).and_then(ip).unwrap_or(unspecified);
         Some(Route {
             link: attributes.find(RTA_OIF).and_then(number),
-            destination: Subnet::containing(destination, length),
+            destination: IpNet::new(destination, length).ok()?.trunc(),
         })
     })
 }
@@ -93,27 +108,68 @@ pub(crate) fn add_address(socket: &mut Socket, address: Address) -> io::Result<(
     }
 }
 
-/// The request that adds an address.
+/// The request that adds an address; one of link-local scope gets that scope.
 pub(crate) fn address_message(address: Address) -> Message {
     let flags = flag::REQUEST | flag::CREATE | flag::EXCLUSIVE;
     let [a, b, c, d] = address.link.to_ne_bytes();
-    let mut message = Message::new(NEW_ADDRESS, flags, &[IPV4, address.prefix_length, 0, 0, a, b, c, d]);
-    message
-        .bytes(IFA_LOCAL, &address.address.octets())
-        .bytes(IFA_ADDRESS, &address.address.octets())
-        .bytes(IFA_BROADCAST, &address.subnet().broadcast().octets());
+    let (family, scope) = match address.address.addr() {
+        IpAddr::V4(ip) => (IPV4, if ip.is_link_local() { SCOPE_LINK } else { 0 }),
+        IpAddr::V6(_) => (IPV6, 0),
+    };
+    let prefix_length = address.address.prefix_len();
+    let mut message = Message::new(NEW_ADDRESS, flags, &[family, prefix_length, 0, scope, a, b, c, d]);
+    match address.address {
+        IpNet::V4(net) => {
+            message.bytes(IFA_LOCAL, &net.addr().octets()).bytes(IFA_ADDRESS, &net.addr().octets());
+            // RFC 3021: there is no broadcast address on a point-to-point subnet.
+            if prefix_length < 31 {
+                message.bytes(IFA_BROADCAST, &net.broadcast().octets());
+            }
+        }
+        IpNet::V6(net) => {
+            message.bytes(IFA_LOCAL, &net.addr().octets()).bytes(IFA_ADDRESS, &net.addr().octets());
+            message.number(IFA_FLAGS, WITHOUT_DUPLICATE_DETECTION);
+        }
+    }
     message
 }
 
-/// The request that adds the default route.
-pub(crate) fn default_route_message(gateway: Ipv4Addr) -> Message {
-    let flags = flag::REQUEST | flag::CREATE | flag::EXCLUSIVE;
-    let structure = [IPV4, 0, 0, 0, TABLE_MAIN, PROTOCOL_BOOT, 0, TYPE_UNICAST, 0, 0, 0, 0];
-    let mut message = Message::new(NEW_ROUTE, flags, &structure);
-    message.bytes(RTA_GATEWAY, &gateway.octets());
+/// The request that adds the default route of the gateway's family; by the link where one is given.
+pub(crate) fn default_route_message(gateway: IpAddr, link: Option<u32>) -> Message {
+    let mut message = default_route(NEW_ROUTE, flag::CREATE | flag::EXCLUSIVE, gateway.is_ipv6());
+    match gateway {
+        IpAddr::V4(gateway) => message.bytes(RTA_GATEWAY, &gateway.octets()),
+        IpAddr::V6(gateway) => message.bytes(RTA_GATEWAY, &gateway.octets()),
+    };
+    if let Some(link) = link {
+        message.number(RTA_OIF, link);
+    }
     message
 }
 
-fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
-    <[u8; 4]>::try_from(bytes).ok().map(Ipv4Addr::from)
+/// Removes all default routes of a family.
+pub(crate) fn remove_default_routes(socket: &mut Socket, ipv6: bool) -> io::Result<()> {
+    // The kernel removes the first one that matches; there may be one for each metric.
+    for _ in 0..MOST_ROUTES {
+        if let Err(error) = socket.request(default_route(DELETE_ROUTE, 0, ipv6)) {
+            return match Errno::from_io_error(&error) {
+                Some(Errno::SRCH | Errno::NODEV | Errno::AFNOSUPPORT | Errno::OPNOTSUPP) => Ok(()),
+                _ => Err(error),
+            };
+        }
+    }
+    Ok(())
+}
+
+fn default_route(kind: u16, flags: u16, ipv6: bool) -> Message {
+    let family = if ipv6 { IPV6 } else { IPV4 };
+    // Deleting, the protocol and the scope are patterns, and these two match any.
+    let (protocol, scope) = if kind == NEW_ROUTE { (PROTOCOL_BOOT, 0) } else { (0, 255) };
+    let structure = [family, 0, 0, 0, TABLE_MAIN, protocol, scope, TYPE_UNICAST, 0, 0, 0, 0];
+    Message::new(kind, flag::REQUEST | flags, &structure)
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    let ipv4 = <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
+    ipv4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
 }

@@ -49,6 +49,7 @@ pub(crate) struct Link {
     pub(crate) kind: Option<String>,
     /// Index of the bridge the link is a port of.
     pub(crate) master: Option<u32>,
+    pub(crate) mac: Option<MacAddress>,
     /// Whether packets pass.
     pub(crate) operational: bool,
 }
@@ -168,6 +169,14 @@ pub(crate) fn remove(socket: &mut Socket, index: u32) -> io::Result<()> {
     present(socket.request(message)).map(|_| ())
 }
 
+/// Removes the link of that name if it has that MAC address: another one may have its name by now. That it is gone is success.
+pub(crate) fn remove_if(socket: &mut Socket, name: &str, mac: &str) -> io::Result<()> {
+    match find(socket, name)? {
+        Some(link) if link.mac.is_some_and(|found| found.to_string() == mac) => remove(socket, link.index),
+        _ => Ok(()),
+    }
+}
+
 /// Removes links by name, all in one go: each removal of its own would wait for grace periods (20–30 ms), a group waits once.
 /// Returns how many there were.
 pub(crate) fn remove_all(socket: &mut Socket, names: &[String]) -> io::Result<usize> {
@@ -219,6 +228,7 @@ fn parse(body: &[u8]) -> Option<Link> {
         name: text(attributes.find(IFLA_IFNAME)?)?.to_owned(),
         kind: kind.and_then(text).map(str::to_owned),
         master: attributes.find(IFLA_MASTER).and_then(number),
+        mac: attributes.find(IFLA_ADDRESS).and_then(|bytes| bytes.try_into().ok()).map(MacAddress),
         operational: attributes.find(IFLA_OPERSTATE) == Some(&[OPERATIONAL]),
     })
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! rtnetlink: links, IPv4 addresses and routes. See rtnetlink(7) and <https://docs.kernel.org/networking/netlink_spec/>.
+//! rtnetlink: links, addresses and routes. See rtnetlink(7) and <https://docs.kernel.org/networking/netlink_spec/>.
 
 mod address;
 mod link;
 
-pub(crate) use address::{Address, Route, add_address, address_message, addresses, default_route_message, routes};
+pub(crate) use address::{Address, Route, add_address, address_message, addresses, default_route_message, remove_default_routes, routes};
 pub(crate) use link::{
-    Link, NewVeth, create_bridge, create_veth, find, list, remove, remove_all, set_up, up_message,
+    Link, NewVeth, create_bridge, create_veth, find, list, remove, remove_all, remove_if, set_up, up_message,
     wait_until_operational,
 };

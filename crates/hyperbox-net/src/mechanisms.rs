@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+//! Everything of this crate that a daemon wires, on threads that are shared.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use hyperbox_core::seam::NetworkError;
+use hyperbox_sys::network_namespace;
+
+use crate::config::Config;
+use crate::driver::{self, BridgeDriver};
+use crate::error::failed;
+use crate::host::{HostDriver, NullDriver};
+use crate::sandboxes::KernelSandboxes;
+
+/// The mechanisms of one daemon.
+#[derive(Debug)]
+pub struct Mechanisms {
+    /// Driver `bridge`.
+    pub bridge: Arc<BridgeDriver>,
+    /// Driver `host`.
+    pub host: Arc<HostDriver>,
+    /// Driver `null`.
+    pub null: Arc<NullDriver>,
+    /// Network namespaces.
+    pub sandboxes: Arc<KernelSandboxes>,
+}
+
+impl Mechanisms {
+    /// Starts all threads in the network namespace of the calling thread. Needs no runtime; blocks for less than a millisecond.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a configuration that cannot work, else what the kernel says.
+    pub fn open(config: Config) -> Result<Self, NetworkError> {
+        let worker = driver::start_worker(&config)?;
+        let sandboxes = KernelSandboxes::new(worker.clone());
+        let home: OwnedFd = network_namespace::current()
+            .map_err(|source| failed(&config.instance, "open the machine's network namespace", source))?;
+        Ok(Self {
+            bridge: Arc::new(BridgeDriver::with_worker(config, worker)?),
+            host: Arc::new(HostDriver::new(home)),
+            null: Arc::new(NullDriver::new(sandboxes.clone())),
+            sandboxes: Arc::new(sandboxes),
+        })
+    }
+}

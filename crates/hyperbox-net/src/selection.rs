@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+//! Chooses the settings of a new bridge network with a view of the machine. Runs on the worker's thread.
+
+use std::path::Path;
+
+use hyperbox_core::seam::{NetworkError, NetworkSettings, NetworkWish};
+use hyperbox_types::ErrorKind;
+
+use crate::choice::{Machine, unique_local_pool};
+use crate::config::{Config, Pool};
+use crate::error::{failed, refused};
+use crate::link_name;
+use crate::options::BridgeOptions;
+use crate::reservation::Reservations;
+use crate::resolver;
+use crate::route;
+use crate::worker::Kernel;
+
+const MACHINE_ID: &str = "/etc/machine-id";
+
+/// Checks a wish and decides what was not wished. Changes nothing but the note that tells other daemons.
+pub(crate) fn choose(
+    kernel: &mut Kernel,
+    config: &Config,
+    wish: NetworkWish,
+    others: &[NetworkSettings],
+) -> Result<NetworkSettings, NetworkError> {
+    let name = wish.name.clone();
+    let error = |operation: &'static str| {
+        let name = name.clone();
+        move |source| failed(&name, operation, source)
+    };
+    let options = BridgeOptions::parse(&name, &wish.options)?;
+    let link = link_of(config, &wish, &options);
+    if !link_name::is_bridge(&link) {
+        let message = format!("invalid bridge name {link:?}");
+        return Err(refused(&name, ErrorKind::InvalidArgument, message));
+    }
+    let own = route::find(&mut kernel.route, &link).map_err(error("look for the bridge"))?;
+    if own.as_ref().is_some_and(|link| !link.is_bridge()) {
+        let message = format!("existing interface {link} is not a bridge");
+        return Err(refused(&name, ErrorKind::Conflict, message));
+    }
+    if let Some(other) = others.iter().find(|other| other.link == link) {
+        let message = format!(
+            "conflicts with network {} ({link}): networks have same bridge name",
+            other.id
+        );
+        return Err(refused(&name, ErrorKind::Conflict, message));
+    }
+    let note = "note the choice in the run directory";
+    let reservations = Reservations::lock(&config.run_dir).map_err(error(note))?;
+    let machine = Machine {
+        addresses: route::addresses(&mut kernel.route).map_err(error("list the addresses"))?,
+        routes: route::routes(&mut kernel.route).map_err(error("list the routes"))?,
+        resolvers: resolver::remote_servers(),
+        reserved: reservations.of_others(&link),
+        networks: subnets(others),
+    };
+    let chosen = machine.choose(&wish, &pools(config), own.map(|link| link.index));
+    let pools = chosen.map_err(|error| refused(&name, error.kind(), error.to_string()))?;
+    let subnets = pools.iter().map(|pool| pool.subnet);
+    reservations.note(&link, subnets).map_err(error(note))?;
+    Ok(NetworkSettings {
+        id: wish.id,
+        name: wish.name,
+        link,
+        pools,
+        mtu: options.mtu.filter(|mtu| *mtu > 0).unwrap_or(config.mtu),
+        internal: wish.internal,
+        options: wish.options,
+    })
+}
+
+fn subnets(networks: &[NetworkSettings]) -> Vec<ipnet::IpNet> {
+    // Macvlan networks are subnets of somebody else's link, and one link may have several with the same subnet.
+    let pools = networks.iter().flat_map(|network| &network.pools);
+    pools.map(|pool| pool.subnet).collect()
+}
+
+fn link_of(config: &Config, wish: &NetworkWish, options: &BridgeOptions) -> String {
+    if let Some(name) = &options.name {
+        return name.clone();
+    }
+    if wish.predefined {
+        link_name::default_bridge(&config.instance)
+    } else {
+        link_name::network_bridge(&wish.id)
+    }
+}
+
+/// The configured pools, and the machine's own unique local range where there is none for IPv6.
+fn pools(config: &Config) -> Vec<Pool> {
+    let mut pools = config.default_pools.clone();
+    if !pools.iter().any(|pool| pool.base.addr().is_ipv6()) {
+        let machine = std::fs::read_to_string(Path::new(MACHINE_ID)).unwrap_or_default();
+        pools.push(unique_local_pool(&format!("{}{}", machine.trim(), config.instance)));
+    }
+    pools
+}
