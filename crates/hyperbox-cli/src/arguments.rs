@@ -142,10 +142,15 @@ fn count_message(spec: &Spec, path: &str) -> String {
     if spec.usage.contains("...") {
         format!("'{path}' requires at least {least} argument{plural}")
     } else if words.len() > least {
+        let most = words.len();
+        let limits = if least == 0 {
+            format!("at most {most}")
+        } else {
+            format!("at least {least} and at most {most}")
+        };
         format!(
-            "'{path}' requires at most {} argument{}",
-            words.len(),
-            if words.len() == 1 { "" } else { "s" }
+            "'{path}' requires {limits} argument{}",
+            if most == 1 { "" } else { "s" }
         )
     } else if least == 0 {
         format!("'{path}' accepts no arguments")

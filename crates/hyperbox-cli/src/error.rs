@@ -96,6 +96,13 @@ impl CliError {
         self
     }
 
+    /// Shows the message with the program's name: standard error belongs to the container, too.
+    #[must_use]
+    pub(crate) fn prefixed(mut self) -> Self {
+        self.bare = false;
+        self
+    }
+
     /// Tells whether going on with other objects makes no sense.
     pub(crate) fn ends_the_command(&self) -> bool {
         self.fatal
@@ -120,9 +127,17 @@ impl CliError {
     }
 }
 
+/// Marks a sentence of the daemon, as Docker's client does.
+pub(crate) fn daemon_said(sentence: &str) -> String {
+    format!("Error response from daemon: {sentence}")
+}
+
 impl From<hyperbox_client::ClientError> for CliError {
     fn from(error: hyperbox_client::ClientError) -> Self {
         let mut wrapped = Self::from_error(&error);
+        if matches!(error, hyperbox_client::ClientError::Daemon { .. }) {
+            wrapped = Self::new(daemon_said(&wrapped.message)).bare();
+        }
         wrapped.hint = error.hint().map(|hint| hint.0);
         wrapped.fatal = matches!(error, hyperbox_client::ClientError::Connect { .. });
         wrapped

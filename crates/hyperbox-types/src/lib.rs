@@ -17,6 +17,7 @@ pub mod shim;
 mod signal;
 mod size;
 pub mod stream;
+mod ulimit;
 
 pub use digest::{DiffId, Digest, DigestAlgorithm, InvalidDigest};
 pub use error::{ErrorKind, Hint};
@@ -27,3 +28,4 @@ pub use reference::{ImageReference, InvalidReference, RegistryHost, Repository, 
 pub use rootfs::{RootMount, WritableLayer};
 pub use signal::{InvalidSignal, Signal};
 pub use size::{ByteSize, InvalidSize};
+pub use ulimit::{InvalidUlimit, Ulimit};

@@ -89,7 +89,7 @@ const TOP: &[&Spec] = &[
     &container::pause::SPEC,
     &container::port::SPEC,
     &container::rename::SPEC,
-    &container::restart::SPEC,
+    &container::stop::SPEC_RESTART,
     &container::remove::SPEC,
     &image::remove::SPEC_RMI,
     &image::save::SPEC,

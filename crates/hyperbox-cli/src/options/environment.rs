@@ -87,6 +87,14 @@ pub(crate) fn labels(files: &[(String, String)], options: &[String]) -> Result<B
     Ok(labels)
 }
 
+/// Checks the form of a label of a network.
+pub(crate) fn label(text: &str) -> Result<String, String> {
+    if text.split('=').next().is_none_or(|name| name.trim().is_empty()) {
+        return Err(format!("invalid label '{text}': empty name"));
+    }
+    Ok(text.to_owned())
+}
+
 /// Turns `key=value` words into a map; a missing value is empty.
 pub(crate) fn pairs(options: &[String]) -> BTreeMap<String, String> {
     let mut pairs = BTreeMap::new();

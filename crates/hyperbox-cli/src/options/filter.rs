@@ -8,7 +8,7 @@ use crate::error::CliError;
 /// Collects filters; the daemon knows which keys there are.
 pub(crate) fn parse(options: &[String]) -> Result<Filters, CliError> {
     let mut filters = Filters::default();
-    for option in options {
+    for option in options.iter().filter(|option| !option.is_empty()) {
         let Some((key, value)) = option.split_once('=') else {
             return Err(CliError::new(format!(
                 "invalid argument {option:?} for \"-f, --filter\" flag: bad format of filter (expected name=value)"

@@ -9,7 +9,7 @@ use super::{parse_bytes, parse_bytes_or_unlimited, parse_cpus};
 #[command(next_line_help = false)]
 pub(crate) struct ContainerFlags {
     /// Add a custom host-to-IP mapping (host:ip)
-    #[arg(long, value_name = "HOST:IP", value_parser = super::network::extra_host)]
+    #[arg(long, value_name = "HOST:IP", value_parser = super::address::extra_host)]
     pub(crate) add_host: Vec<String>,
     /// Add an annotation to the container (passed through to the OCI runtime)
     #[arg(long, value_name = "KEY=VALUE")]
@@ -81,13 +81,13 @@ pub(crate) struct ContainerFlags {
     #[arg(long, value_name = "DEVICE:RATE", value_parser = super::device::operations_per_second)]
     pub(crate) device_write_iops: Vec<hyperbox_client::model::ThrottleDevice>,
     /// Set custom DNS servers
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = super::address::address)]
     pub(crate) dns: Vec<String>,
     /// Set DNS options
     #[arg(long, visible_alias = "dns-opt", value_name = "OPTION")]
     pub(crate) dns_option: Vec<String>,
     /// Set custom DNS search domains
-    #[arg(long, value_name = "DOMAIN")]
+    #[arg(long, value_name = "DOMAIN", allow_hyphen_values = true, value_parser = super::address::search_domain)]
     pub(crate) dns_search: Vec<String>,
     /// Container NIS domain name
     #[arg(long, value_name = "NAME")]
@@ -162,7 +162,7 @@ pub(crate) struct ContainerFlags {
     #[arg(long, value_name = "FILE")]
     pub(crate) label_file: Vec<String>,
     /// Add link to another container
-    #[arg(long, value_name = "CONTAINER[:ALIAS]")]
+    #[arg(long, value_name = "CONTAINER[:ALIAS]", value_parser = super::network::link)]
     pub(crate) link: Vec<String>,
     /// Container IPv4/IPv6 link-local addresses
     #[arg(long, value_name = "ADDRESS")]
@@ -222,7 +222,7 @@ pub(crate) struct ContainerFlags {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t, hide_default_value = true, action = ArgAction::Set)]
     pub(crate) privileged: bool,
     /// Publish a container's port(s) to the host
-    #[arg(short, long, value_name = "[[ADDRESS:]HOST:]CONTAINER")]
+    #[arg(short, long, value_name = "[[ADDRESS:]HOST:]CONTAINER", allow_hyphen_values = true)]
     pub(crate) publish: Vec<String>,
     /// Publish all exposed ports to random ports
     #[arg(short = 'P', long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t, hide_default_value = true, action = ArgAction::Set)]
@@ -270,8 +270,8 @@ pub(crate) struct ContainerFlags {
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t, hide_default_value = true, action = ArgAction::Set)]
     pub(crate) tty: bool,
     /// Ulimit options
-    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = super::ulimit::parse)]
-    pub(crate) ulimit: Vec<hyperbox_client::model::Ulimit>,
+    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = hyperbox_types::Ulimit::parse)]
+    pub(crate) ulimit: Vec<hyperbox_types::Ulimit>,
     /// Username or UID (format: <name|uid>[:<group|gid>])
     #[arg(short, long, value_name = "USER")]
     pub(crate) user: Option<String>,
@@ -308,10 +308,6 @@ fn stream(text: &str) -> Result<String, String> {
         return Ok(lower);
     }
     Err("valid streams are STDIN, STDOUT and STDERR".to_owned())
-}
-
-fn address(text: &str) -> Result<String, String> {
-    super::network::address(text.trim()).map(str::to_owned)
 }
 
 fn sysctl(text: &str) -> Result<String, String> {

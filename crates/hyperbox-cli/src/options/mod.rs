@@ -2,6 +2,7 @@
 //! Parsers of option values, in Docker's syntax and with Docker's complaints. All are pure: files and the environment come in
 //! as text or through a closure.
 
+mod address;
 pub(crate) mod container;
 mod device;
 mod duration;
@@ -9,19 +10,41 @@ mod environment;
 pub(crate) mod filter;
 pub(crate) mod flags;
 mod health;
+mod ipam;
 mod mount;
 mod network;
 mod number;
 mod port;
 mod security;
 mod time;
-mod ulimit;
 mod volume;
 
 pub(crate) use duration::parse_duration;
-pub(crate) use environment::{pairs, variables};
+pub(crate) use environment::{label, pairs, variables};
+pub(crate) use ipam::{AddressOptions, pools};
+pub(crate) use network::link;
 pub(crate) use number::{parse_bytes, parse_bytes_or_unlimited, parse_cpus};
 pub(crate) use time::timestamp;
+
+/// Parses the value of a switch, such as `--internal=false`, with all of Go's spellings.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
+    mount::boolean(text).ok_or_else(|| format!("strconv.ParseBool: parsing {text:?}: invalid syntax"))
+}
+
+/// Parses an integer with a sign.
+pub(crate) fn parse_integer(text: &str) -> Result<i64, String> {
+    text.parse()
+        .map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+}
+
+/// Splits the values of an option that may hold several, as one CSV record each.
+pub(crate) fn comma_separated(values: &[String]) -> Result<Vec<String>, String> {
+    let mut all = Vec::new();
+    for value in values.iter().filter(|value| !value.is_empty()) {
+        all.extend(mount::csv(value)?);
+    }
+    Ok(all)
+}
 
 /// Parses a restart policy: `no`, `always`, `on-failure[:attempts]`, `unless-stopped`; the daemon knows the names.
 pub(crate) fn restart_policy(text: &str) -> Result<hyperbox_client::model::RestartPolicy, String> {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! `--publish [[ADDRESS:]HOST:]CONTAINER[/PROTOCOL]` with ranges, and `--expose`.
+//! `--publish [[ADDRESS:]HOST:]CONTAINER[/PROTOCOL]` with ranges, its `target=…,published=…` form, and `--expose`.
+//!
+//! Accepts and refuses what Docker's client does (`docker/go-connections`, package `nat`), with its texts.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,7 +20,7 @@ pub(crate) fn parse(publish: &[String], expose: &[String]) -> Result<Ports, Stri
     let mut ports = Ports::default();
     for option in publish {
         if option.contains('=') {
-            publish_long(option, &mut ports)?;
+            publish_one(&short_form(option)?, &mut ports)?;
         } else {
             publish_one(option, &mut ports)?;
         }
@@ -27,8 +29,9 @@ pub(crate) fn parse(publish: &[String], expose: &[String]) -> Result<Ports, Stri
         if option.contains(':') {
             return Err(format!("invalid port format for --expose: {option}"));
         }
-        let (range, protocol) = protocol(option)?;
-        let (first, last) = range_of(range).map_err(|_| format!("invalid range format for --expose: {option}"))?;
+        let (range, protocol) = split_protocol(option);
+        let (first, last) = range_of(range)
+            .map_err(|reason| format!("invalid range format for --expose: {option}, error: {reason}"))?;
         for port in first..=last {
             ports.exposed.insert(format!("{port}/{protocol}"), Empty {});
         }
@@ -36,21 +39,30 @@ pub(crate) fn parse(publish: &[String], expose: &[String]) -> Result<Ports, Stri
     Ok(ports)
 }
 
-fn publish_one(text: &str, ports: &mut Ports) -> Result<(), String> {
-    let (rest, protocol) = protocol(text)?;
-    let (address_and_host, container) = rest.rsplit_once(':').unwrap_or(("", rest));
-    let (address, host) = split_address(address_and_host, text)?;
-    add(ports, address, host, container, protocol, text)
+/// Turns `target=80,published=8080` into `8080:80/tcp`. Docker has no use for other keys, and lets them pass.
+fn short_form(option: &str) -> Result<String, String> {
+    let (mut target, mut published, mut protocol) = ("", "", "tcp");
+    for field in option.split(',') {
+        match field.split_once('=') {
+            None | Some(("", _)) => {
+                return Err(format!(
+                    "invalid publish opts format (should be name=value but got '{field}')"
+                ));
+            }
+            Some(("target", value)) => target = value,
+            Some(("published", value)) => published = value,
+            Some(("protocol", value)) => protocol = value,
+            Some(_) => {}
+        }
+    }
+    Ok(format!("{published}:{target}/{protocol}"))
 }
 
-fn add(
-    ports: &mut Ports,
-    address: &str,
-    host: &str,
-    container: &str,
-    protocol: &str,
-    text: &str,
-) -> Result<(), String> {
+fn publish_one(text: &str, ports: &mut Ports) -> Result<(), String> {
+    let (rest, last) = text.rsplit_once(':').unwrap_or(("", text));
+    let (address, host) = rest.rsplit_once(':').unwrap_or(("", rest));
+    let (container, protocol) = split_protocol(last);
+    let address = bare_address(address)?;
     if container.is_empty() {
         return Err(format!("no port specified: {text}<empty>"));
     }
@@ -60,20 +72,26 @@ fn add(
         host => Some(range_of(host).map_err(|_| format!("invalid hostPort: {host}"))?),
     };
     let count = last - first;
-    if let Some((host_first, host_last)) = host_range
+    if count != 0
+        && let Some((host_first, host_last)) = host_range
         && host_last - host_first != count
-        && count != 0
     {
         return Err(format!(
             "invalid ranges specified for container and host Ports: {container} and {host}"
         ));
     }
+    let lower = protocol.to_ascii_lowercase();
+    if !matches!(lower.as_str(), "tcp" | "udp" | "sctp") {
+        return Err(format!("invalid proto: {protocol}"));
+    }
     for offset in 0..=count {
-        let key = format!("{}/{protocol}", first + offset);
+        let key = format!("{}/{lower}", first + offset);
         let host_port = match host_range {
             None => String::new(),
             // A range of the host for one port lets the daemon choose.
-            Some((host_first, host_last)) if count == 0 && host_last != host_first => host.to_owned(),
+            Some((host_first, host_last)) if count == 0 && host_last != host_first => {
+                format!("{host_first}-{host_last}")
+            }
             Some((host_first, _)) => (host_first + offset).to_string(),
         };
         ports.exposed.insert(key.clone(), Empty {});
@@ -85,58 +103,50 @@ fn add(
     Ok(())
 }
 
-fn publish_long(text: &str, ports: &mut Ports) -> Result<(), String> {
-    let (mut target, mut published, mut protocol) = (String::new(), String::new(), "tcp".to_owned());
-    for field in super::mount::csv(text)? {
-        let (key, value) = field.split_once('=').ok_or_else(|| format!("invalid field: {field}"))?;
-        match key.to_ascii_lowercase().as_str() {
-            "target" => value.clone_into(&mut target),
-            "published" => value.clone_into(&mut published),
-            "protocol" => protocol = value.to_ascii_lowercase(),
-            "mode" if matches!(value, "host" | "ingress") => {}
-            _ => return Err(format!("invalid field: {field}")),
-        }
-    }
-    if target.is_empty() {
-        return Err(format!("missing mandatory field '{}' in '{text}'", "target"));
-    }
-    add(ports, "", &published, &target, &protocol, text)
-}
-
-fn protocol(text: &str) -> Result<(&str, &str), String> {
-    match text.rsplit_once('/') {
-        None => Ok((text, "tcp")),
-        Some((rest, protocol)) => match protocol.to_ascii_lowercase().as_str() {
-            "tcp" => Ok((rest, "tcp")),
-            "udp" => Ok((rest, "udp")),
-            "sctp" => Ok((rest, "sctp")),
-            _ => Err(format!("invalid proto: {protocol}")),
-        },
+/// Splits `port/protocol`; without a port there is neither.
+fn split_protocol(text: &str) -> (&str, &str) {
+    let mut parts = text.split('/');
+    match (parts.next().unwrap_or_default(), parts.next()) {
+        ("", _) => ("", ""),
+        (port, None | Some("")) => (port, "tcp"),
+        (port, Some(protocol)) => (port, protocol),
     }
 }
 
-/// Splits `address:port`, `[v6]:port`, `port` or nothing.
-fn split_address<'a>(text: &'a str, whole: &str) -> Result<(&'a str, &'a str), String> {
-    let Some((address, host)) = text.rsplit_once(':') else {
-        return Ok(("", text));
+/// Takes the brackets off an address.
+fn bare_address(text: &str) -> Result<&str, String> {
+    let bare = match text.strip_prefix('[') {
+        None => text,
+        Some(rest) => rest
+            .strip_suffix(']')
+            .ok_or_else(|| format!("invalid IP address {text}: address {text}:: missing ']' in address"))?,
     };
-    let bare = address
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(address);
     if !bare.is_empty() && bare.parse::<IpAddr>().is_err() {
         return Err(format!("invalid IP address: {bare}"));
     }
-    if bare.is_empty() && address.is_empty() && whole.starts_with("::") {
-        return Ok(("", host));
-    }
-    Ok((bare, host))
+    Ok(bare)
 }
 
-fn range_of(text: &str) -> Result<(u16, u16), ()> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (first.parse::<u16>().map_err(drop)?, last.parse::<u16>().map_err(drop)?);
-    if first > last { Err(()) } else { Ok((first, last)) }
+/// Parses `first[-last]`. As for Docker, what stands behind a second dash does not count.
+fn range_of(text: &str) -> Result<(u16, u16), String> {
+    if text.is_empty() {
+        return Err("empty string specified for ports".to_owned());
+    }
+    let mut parts = text.split('-');
+    let first = number(parts.next().unwrap_or_default())?;
+    let last = parts.next().map_or(Ok(first), number)?;
+    if last < first {
+        return Err(format!("invalid range specified for port: {text}"));
+    }
+    Ok((first, last))
+}
+
+fn number(text: &str) -> Result<u16, String> {
+    let fault = |reason: &str| format!("strconv.ParseUint: parsing {text:?}: {reason}");
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(fault("invalid syntax"));
+    }
+    text.parse().map_err(|_| fault("value out of range"))
 }
 
 #[cfg(test)]
@@ -154,38 +164,132 @@ mod tests {
                     .map(move |binding| format!("{}|{}>{port}", binding.host_ip, binding.host_port))
             })
             .collect();
+        assert!(
+            ports.bindings.keys().eq(ports.exposed.keys()),
+            "what is published is exposed"
+        );
         Ok(lines.join(" "))
     }
 
     #[test]
-    fn published_ports() {
+    fn accepted_publications() {
         for (text, expected) in [
-            ("80", Ok("|>80/tcp")),
-            ("8080:80", Ok("|8080>80/tcp")),
-            ("127.0.0.1:8080:80/udp", Ok("127.0.0.1|8080>80/udp")),
-            ("127.0.0.1::80", Ok("127.0.0.1|>80/tcp")),
-            ("[::1]:8080:80", Ok("::1|8080>80/tcp")),
-            ("8000-8001:80-81", Ok("|8000>80/tcp |8001>81/tcp")),
-            ("8000-8010:80", Ok("|8000-8010>80/tcp")),
-            ("target=80,published=8080,protocol=udp", Ok("|8080>80/udp")),
-            ("80:99999", Err("invalid containerPort: 99999")),
-            ("x:80", Err("invalid hostPort: x")),
-            (
-                "8000-8002:80-81",
-                Err("invalid ranges specified for container and host Ports: 80-81 and 8000-8002"),
-            ),
-            ("nohost:1:2", Err("invalid IP address: nohost")),
-            ("80/foo", Err("invalid proto: foo")),
-            ("published=1", Err("missing mandatory field 'target' in 'published=1'")),
+            ("80", "|>80/tcp"),
+            (":80", "|>80/tcp"),
+            ("::80", "|>80/tcp"),
+            ("80/", "|>80/tcp"),
+            ("80/TCP", "|>80/tcp"),
+            ("80:80/tcp/udp", "|80>80/tcp"),
+            ("8080:80", "|8080>80/tcp"),
+            ("080:080", "|80>80/tcp"),
+            ("0:80", "|0>80/tcp"),
+            ("80:0", "|80>0/tcp"),
+            ("127.0.0.1:8080:80/udp", "127.0.0.1|8080>80/udp"),
+            ("127.0.0.1::80/sctp", "127.0.0.1|>80/sctp"),
+            ("127.0.0.1::80-81", "127.0.0.1|>80/tcp 127.0.0.1|>81/tcp"),
+            ("[::1]:8080:80", "::1|8080>80/tcp"),
+            ("::1:8080:80", "::1|8080>80/tcp"),
+            ("[::]::80", "::|>80/tcp"),
+            ("[1.2.3.4]:80:80", "1.2.3.4|80>80/tcp"),
+            ("8000-8001:80-81", "|8000>80/tcp |8001>81/tcp"),
+            ("8000-8010:80", "|8000-8010>80/tcp"),
+            ("80-81", "|>80/tcp |>81/tcp"),
+            ("target=80,published=8080,protocol=udp", "|8080>80/udp"),
+            ("target=80,protocol=SCTP", "|>80/sctp"),
+            ("target=80,published=8080-8082", "|8080-8082>80/tcp"),
+            ("target=80-81,published=8080-8081", "|8080>80/tcp |8081>81/tcp"),
+            ("target=80,mode=host,foo=1", "|>80/tcp"),
         ] {
-            assert_eq!(show(text).as_deref().map_err(String::as_str), expected, "{text}");
+            assert_eq!(show(text).as_deref(), Ok(expected), "{text}");
         }
     }
 
     #[test]
+    fn refused_publications() {
+        for (text, reason) in [
+            ("", "no port specified: <empty>"),
+            (":", "no port specified: :<empty>"),
+            ("80:", "no port specified: 80:<empty>"),
+            ("/udp", "no port specified: /udp<empty>"),
+            ("80:99999", "invalid containerPort: 99999"),
+            ("80:x", "invalid containerPort: x"),
+            ("81-80", "invalid containerPort: 81-80"),
+            ("x:80", "invalid hostPort: x"),
+            ("-1:80", "invalid hostPort: -1"),
+            ("+80:80", "invalid hostPort: +80"),
+            ("80-:80", "invalid hostPort: 80-"),
+            ("80 :80", "invalid hostPort: 80 "),
+            ("99999:80", "invalid hostPort: 99999"),
+            (
+                "8000-8002:80-81",
+                "invalid ranges specified for container and host Ports: 80-81 and 8000-8002",
+            ),
+            (
+                "80:80-82",
+                "invalid ranges specified for container and host Ports: 80-82 and 80",
+            ),
+            ("nohost:1:2", "invalid IP address: nohost"),
+            (":::80", "invalid IP address: :"),
+            ("[fe80::1%eth0]:80:80", "invalid IP address: fe80::1%eth0"),
+            (
+                "[::1:80:80",
+                "invalid IP address [::1: address [::1:: missing ']' in address",
+            ),
+            ("80/foo", "invalid proto: foo"),
+            ("target=80,protocol=foo", "invalid proto: foo"),
+            ("published=1", "no port specified: 1:/tcp<empty>"),
+            ("target=x", "invalid containerPort: x"),
+            ("target=80,published=x", "invalid hostPort: x"),
+            (
+                "target=80,foo",
+                "invalid publish opts format (should be name=value but got 'foo')",
+            ),
+        ] {
+            assert_eq!(show(text), Err(reason.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_port_may_be_published_twice() {
+        let ports = parse(&["8080:80".to_owned(), "8081:80".to_owned()], &[]).unwrap();
+        let hosts: Vec<&str> = ports.bindings["80/tcp"]
+            .iter()
+            .map(|binding| binding.host_port.as_str())
+            .collect();
+        assert_eq!(hosts, ["8080", "8081"]);
+    }
+
+    #[test]
     fn exposed_ports() {
-        let ports = parse(&[], &["80".to_owned(), "90-91/udp".to_owned()]).unwrap();
-        assert_eq!(ports.exposed.keys().collect::<Vec<_>>(), ["80/tcp", "90/udp", "91/udp"]);
-        assert!(parse(&[], &["1:2".to_owned()]).is_err());
+        for (text, expected) in [
+            ("80", Ok("80/tcp")),
+            ("80/", Ok("80/tcp")),
+            ("90-91/udp", Ok("90/udp 91/udp")),
+            // The daemon judges the protocol.
+            ("80/foo", Ok("80/foo")),
+            ("1:2", Err("invalid port format for --expose: 1:2")),
+            (
+                "x",
+                Err("invalid range format for --expose: x, error: strconv.ParseUint: parsing \"x\": invalid syntax"),
+            ),
+            (
+                "99999",
+                Err(
+                    "invalid range format for --expose: 99999, error: strconv.ParseUint: parsing \"99999\": value out of range",
+                ),
+            ),
+            (
+                "82-80",
+                Err("invalid range format for --expose: 82-80, error: invalid range specified for port: 82-80"),
+            ),
+            (
+                "",
+                Err("invalid range format for --expose: , error: empty string specified for ports"),
+            ),
+        ] {
+            let parsed = parse(&[], &[text.to_owned()]);
+            let parsed = parsed.map(|ports| ports.exposed.into_keys().collect::<Vec<_>>().join(" "));
+            assert_eq!(parsed.as_deref().map_err(String::as_str), expected, "{text}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use hyperbox_client::{RunFrame, RunReader, UpgradedReader, demultiplex};
 use hyperbox_types::run::RunEvent;
 
-use crate::error::CliError;
+use crate::error::{CliError, daemon_said};
 
 /// How the output of a run ended.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub(crate) fn copy_run(
             Some(RunFrame::Stderr(bytes)) => write(&mut stderr, bytes)?,
             Some(RunFrame::Event(RunEvent::Exited { code })) => return Ok(OutputEnd::Exited(code)),
             Some(RunFrame::Event(RunEvent::Failed { message, hint, .. })) => {
-                let mut error =
-                    CliError::new(message.clone()).with_code(super::super::commands::container::start_code(&message));
+                let code = crate::commands::container::start_code(&message);
+                let mut error = CliError::new(daemon_said(&message)).with_code(code);
                 if let Some(hint) = hint {
                     error = error.with_hint(hint.0);
                 }

@@ -55,7 +55,10 @@ fn strange_answers_are_errors_and_no_panics() {
             b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
             "the daemon answered with status 500 and no explanation",
         ),
-        (b"HTTP/1.1 400 Bad\r\nContent-Length: 4\r\n\r\nno!\n", "hb: no!"),
+        (
+            b"HTTP/1.1 400 Bad\r\nContent-Length: 4\r\n\r\nno!\n",
+            "Error response from daemon: no!",
+        ),
     ] {
         let daemon = Daemon::start(vec![raw(bytes)]);
         let result = run(&["--host", daemon.address(), "ps"]);
@@ -104,7 +107,10 @@ fn each_object_is_tried_and_each_failure_told() {
     let result = run(&["--host", daemon.address(), "rm", "-v", "x", "ok", "x"]);
     assert_eq!(result.code, Some(1));
     assert_eq!(result.stdout, "ok\n");
-    assert_eq!(result.stderr, "hb: No such container: x\nhb: No such container: x\n");
+    assert_eq!(
+        result.stderr,
+        "Error response from daemon: No such container: x\nError response from daemon: No such container: x\n"
+    );
     assert_eq!(daemon.request_lines()[1], "DELETE /v1.51/containers/ok?v=1 HTTP/1.1");
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use hyperbox_types::Ulimit;
 use serde::Serialize;
 
 macro_rules! request_body {
@@ -364,18 +365,6 @@ request_body!(
         rate: u64,
     }
 );
-
-/// A resource limit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Ulimit {
-    /// Name, such as `nofile`.
-    pub name: String,
-    /// Hard limit, -1 for none.
-    pub hard: i64,
-    /// Soft limit, -1 for none.
-    pub soft: i64,
-}
 
 /// Where a port is published.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -6,6 +6,7 @@
 mod container;
 mod create;
 mod image;
+mod network;
 mod progress;
 mod stats;
 mod system;
@@ -18,14 +19,16 @@ pub use container::{
 pub use create::{
     BindOptions, BlkioWeight, Container, DeviceMapping, DeviceRequest, Empty, Endpoint, HealthCheck, HostConfig,
     ImageOptions, IpamConfig, LogConfig, Mount, NetworkingConfig, PublishedPort, RestartPolicy, ThrottleDevice,
-    TmpfsOptions, Ulimit, VolumeDriver, VolumeOptions,
+    TmpfsOptions, VolumeDriver, VolumeOptions,
 };
 pub use image::{History, ImageSummary, RemovedImage};
+pub use network::{
+    AddressPool, ConfigReference, ConnectNetwork, CreateNetwork, CreatedNetwork, DisconnectNetwork, Ipam,
+    NetworkSummary,
+};
 pub use progress::{Progress, ProgressDetail, ProgressError};
 pub use stats::{BlkioEntry, BlkioStats, CpuStats, CpuUsage, MemoryStats, NetworkStats, PidsStats, Stats};
-pub use system::{
-    AuthRequest, AuthStatus, CreateVolume, NetworkSummary, Ping, Pruned, Volume, VolumeList, VolumeUsage,
-};
+pub use system::{AuthRequest, AuthStatus, CreateVolume, Ping, Pruned, Volume, VolumeList, VolumeUsage};
 
 use serde::{Deserialize, Deserializer};
 

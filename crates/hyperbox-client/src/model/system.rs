@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Volumes, networks, credentials and the daemon itself.
+//! Volumes, credentials and the daemon itself.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -83,33 +83,6 @@ pub struct VolumeList {
     pub warnings: Vec<String>,
 }
 
-/// A network.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct NetworkSummary {
-    /// Full id.
-    pub id: String,
-    /// Name.
-    pub name: String,
-    /// Driver.
-    pub driver: String,
-    /// `local`, `swarm`.
-    pub scope: String,
-    /// When it was made, RFC 3339.
-    pub created: String,
-    /// IPv6 is enabled.
-    #[serde(rename = "EnableIPv6")]
-    pub enable_ipv6: bool,
-    /// IPv4 is enabled.
-    #[serde(rename = "EnableIPv4")]
-    pub enable_ipv4: bool,
-    /// No way outside.
-    pub internal: bool,
-    /// Labels.
-    #[serde(deserialize_with = "nullable")]
-    pub labels: BTreeMap<String, String>,
-}
-
 /// What a prune removed.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -123,6 +96,9 @@ pub struct Pruned {
     /// Volumes.
     #[serde(deserialize_with = "nullable")]
     pub volumes_deleted: Vec<String>,
+    /// Networks.
+    #[serde(deserialize_with = "nullable")]
+    pub networks_deleted: Vec<String>,
     /// Bytes.
     pub space_reclaimed: u64,
 }

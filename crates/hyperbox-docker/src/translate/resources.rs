@@ -3,28 +3,10 @@
 //! expressed in its words.
 
 use hyperbox_core::container::{BlockDeviceLimit, DeviceMapping, Resources, Rlimit};
-use hyperbox_types::ByteSize;
+use hyperbox_types::{ByteSize, Ulimit};
 
 use crate::error::{ApiError, ApiResult};
 use crate::wire::host_config::{self, ThrottleDevice};
-
-const RLIMITS: [&str; 15] = [
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
 
 /// Translates limits; 0, "" and absence mean no limit.
 ///
@@ -128,17 +110,13 @@ pub(crate) fn devices(wire: &host_config::Resources) -> Vec<DeviceMapping> {
 pub(crate) fn rlimits(wire: &host_config::Resources) -> ApiResult<Vec<Rlimit>> {
     let translate = |limit: &host_config::Ulimit| {
         let name = limit.name.to_ascii_lowercase();
-        let name = name.strip_prefix("rlimit_").unwrap_or(&name).to_owned();
-        if !RLIMITS.contains(&name.as_str()) {
-            return Err(ApiError::bad_request(format!("invalid ulimit type: {}", limit.name)));
-        }
-        let (soft, hard) = (limit.soft, limit.hard);
-        if hard != -1 && (soft == -1 || soft > hard) {
-            return Err(ApiError::bad_request(format!(
-                "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
-            )));
-        }
-        Ok(Rlimit { name, soft, hard })
+        let name = name.strip_prefix("rlimit_").unwrap_or(&name);
+        let limit = Ulimit::new(name, limit.soft, limit.hard).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        Ok(Rlimit {
+            name: limit.name().to_owned(),
+            soft: limit.soft(),
+            hard: limit.hard(),
+        })
     };
     wire.ulimits.iter().map(translate).collect()
 }

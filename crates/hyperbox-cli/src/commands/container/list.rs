@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! `hb ps`, `hb container ls`
 
-use std::fmt::Write as _;
-
 use clap::{ArgAction, Args};
-use hyperbox_client::model::{ContainerSummary, PortSummary};
+use hyperbox_client::model::ContainerSummary;
 
+use super::ports;
 use crate::commands::{Spec, spec};
 use crate::context::Context;
 use crate::error::Outcome;
@@ -124,7 +123,7 @@ fn row(container: &ContainerSummary, truncate: bool, size: bool) -> Value {
         ("Mounts", mounts(container, truncate).into()),
         ("Names", names(container, truncate).into()),
         ("Networks", networks.join(",").into()),
-        ("Ports", ports(&container.ports).into()),
+        ("Ports", ports::show(&container.ports).into()),
         ("RunningFor", ago(container.created).into()),
         ("Size", sizes(container, size).into()),
         ("State", container.state.as_str().into()),
@@ -180,108 +179,9 @@ fn sizes(container: &ContainerSummary, known: bool) -> String {
     }
 }
 
-/// Shows ports; neighbours with the same difference between host and container become a range.
-fn ports(ports: &[PortSummary]) -> String {
-    let mut sorted: Vec<&PortSummary> = ports.iter().collect();
-    sorted.sort_by(|left, right| {
-        (left.private_port, &left.ip, left.public_port, &left.protocol).cmp(&(
-            right.private_port,
-            &right.ip,
-            right.public_port,
-            &right.protocol,
-        ))
-    });
-    // Each group: address, protocol, first and last private port, first public port (0 when not published).
-    let mut groups: Vec<(&str, &str, u16, u16, u16)> = Vec::new();
-    for port in sorted {
-        let continues = groups.iter_mut().find(|(ip, protocol, first, last, public)| {
-            let difference = port.private_port.wrapping_sub(*first);
-            *ip == port.ip
-                && *protocol == port.protocol
-                && port.private_port.checked_sub(1) == Some(*last)
-                && if *public == 0 {
-                    port.public_port == 0
-                } else {
-                    port.public_port == public.wrapping_add(difference)
-                }
-        });
-        match continues {
-            Some(group) => group.3 = port.private_port,
-            None => groups.push((
-                &port.ip,
-                &port.protocol,
-                port.private_port,
-                port.private_port,
-                port.public_port,
-            )),
-        }
-    }
-    let mut text = String::new();
-    for (ip, protocol, first, last, public) in groups {
-        if !text.is_empty() {
-            text.push_str(", ");
-        }
-        let range = |first: u16, last: u16| {
-            if first == last {
-                first.to_string()
-            } else {
-                format!("{first}-{last}")
-            }
-        };
-        let private = range(first, last);
-        let address = if ip.contains(':') {
-            format!("[{ip}]")
-        } else {
-            ip.to_owned()
-        };
-        // Writing to a string cannot fail.
-        let _ = match (public, ip) {
-            (0, _) => write!(text, "{private}/{protocol}"),
-            (public, "") => write!(text, "{}->{private}/{protocol}", range(public, public + (last - first))),
-            (public, _) => write!(
-                text,
-                "{address}:{}->{private}/{protocol}",
-                range(public, public + (last - first))
-            ),
-        };
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn port_lists() {
-        let port = |ip: &str, private, public, protocol: &str| PortSummary {
-            ip: ip.to_owned(),
-            private_port: private,
-            public_port: public,
-            protocol: protocol.to_owned(),
-        };
-        for (list, text) in [
-            (vec![port("", 80, 0, "tcp")], "80/tcp"),
-            (
-                vec![port("0.0.0.0", 80, 8080, "tcp"), port("::", 80, 8080, "tcp")],
-                "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp",
-            ),
-            (
-                vec![port("", 81, 0, "tcp"), port("", 80, 0, "tcp"), port("", 82, 0, "tcp")],
-                "80-82/tcp",
-            ),
-            (
-                vec![port("0.0.0.0", 80, 8080, "tcp"), port("0.0.0.0", 81, 8081, "tcp")],
-                "0.0.0.0:8080-8081->80-81/tcp",
-            ),
-            (
-                vec![port("0.0.0.0", 80, 1, "tcp"), port("0.0.0.0", 81, 9, "tcp")],
-                "0.0.0.0:1->80/tcp, 0.0.0.0:9->81/tcp",
-            ),
-        ] {
-            assert_eq!(ports(&list), text);
-        }
-    }
 
     #[test]
     fn nameless_images() {

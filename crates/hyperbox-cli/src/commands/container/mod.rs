@@ -13,10 +13,10 @@ pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod pause;
 pub(crate) mod port;
+mod ports;
 mod prune;
 pub(crate) mod remove;
 pub(crate) mod rename;
-pub(crate) mod restart;
 pub(crate) mod run;
 pub(crate) mod start;
 pub(crate) mod stats;
@@ -47,7 +47,7 @@ pub(crate) const GROUP: Group = Group {
         &port::SPEC,
         &prune::SPEC,
         &rename::SPEC,
-        &restart::SPEC,
+        &stop::SPEC_RESTART,
         &remove::SPEC,
         &run::SPEC,
         &start::SPEC,

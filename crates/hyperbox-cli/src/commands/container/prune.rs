@@ -24,7 +24,7 @@ pub(crate) const SPEC: Spec = spec!(PruneArgs, run, ["prune"], "Remove all stopp
 
 fn run(context: &Context, arguments: PruneArgs) -> Outcome {
     if !question::confirmed(arguments.force, "WARNING! This will remove all stopped containers.")? {
-        return Ok(1);
+        return Ok(0);
     }
     let pruned = context.client()?.prune_containers(&filter::parse(&arguments.filter)?)?;
     if !pruned.containers_deleted.is_empty() {

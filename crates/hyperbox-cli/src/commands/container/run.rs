@@ -76,7 +76,7 @@ fn run(context: &Context, arguments: RunArgs) -> Outcome {
             Err(error) => Err(error),
         }
     })
-    .map_err(|error| error.with_code(EXIT_ENGINE))?;
+    .map_err(|error| error.with_code(EXIT_ENGINE).prefixed())?;
     let job = Job {
         context,
         client: &client,
@@ -184,7 +184,7 @@ impl Job<'_> {
 
     fn in_steps(&self, id: &str, warnings: &[String]) -> Outcome {
         self.created(id, warnings)?;
-        let engine = |error: ClientError| CliError::from(error).with_code(EXIT_ENGINE);
+        let engine = |error: ClientError| CliError::from(error).with_code(EXIT_ENGINE).prefixed();
         let container = self.container;
         let options = AttachOptions {
             stdin: container.attach_stdin,
@@ -211,7 +211,7 @@ impl Job<'_> {
                 // The daemon removes it now; the next container of that name shall find it gone.
                 drop(wait.finish());
             }
-            return Err(CliError::from(error).with_code(code));
+            return Err(CliError::from(error).with_code(code).prefixed());
         }
         if self.arguments.detach {
             self.context.print(id)?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! `hb stop`
+//! `hb stop` and `hb restart`: both end the process in the same way.
 
 use clap::Args;
-use hyperbox_client::StopOptions;
+use hyperbox_client::{Client, ClientError, StopOptions};
 
 use crate::commands::targets::each;
 use crate::commands::{Spec, spec};
@@ -29,19 +29,38 @@ pub(crate) struct StopArgs {
 
 pub(crate) const SPEC: Spec = spec!(
     StopArgs,
-    run,
+    stop,
     ["stop"],
     "Stop one or more running containers",
     "[OPTIONS] CONTAINER [CONTAINER...]"
 );
+pub(crate) const SPEC_RESTART: Spec = spec!(
+    StopArgs,
+    restart,
+    ["restart"],
+    "Restart one or more containers",
+    "[OPTIONS] CONTAINER [CONTAINER...]"
+);
 
-fn run(context: &Context, arguments: StopArgs) -> Outcome {
+fn stop(context: &Context, arguments: StopArgs) -> Outcome {
+    run(context, &arguments, Client::stop_container)
+}
+
+fn restart(context: &Context, arguments: StopArgs) -> Outcome {
+    run(context, &arguments, Client::restart_container)
+}
+
+fn run(
+    context: &Context,
+    arguments: &StopArgs,
+    action: impl Fn(&Client, &str, StopOptions<'_>) -> Result<(), ClientError>,
+) -> Outcome {
     let client = context.client()?;
     let options = StopOptions {
         signal: arguments.signal.as_deref(),
         timeout: arguments.timeout,
     };
     each(context, &arguments.containers, |name| {
-        Ok(client.stop_container(name, options)?)
+        Ok(action(&client, name, options)?)
     })
 }

@@ -32,7 +32,7 @@ fn run(context: &Context, arguments: PruneArgs) -> Outcome {
         "WARNING! This will remove all dangling images."
     };
     if !question::confirmed(arguments.force, warning)? {
-        return Ok(1);
+        return Ok(0);
     }
     let mut filters = filter::parse(&arguments.filter)?;
     filters.add("dangling", if arguments.all { "false" } else { "true" });

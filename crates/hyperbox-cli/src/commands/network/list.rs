@@ -3,11 +3,13 @@
 
 use clap::Args;
 use hyperbox_client::model::NetworkSummary;
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
 
 use crate::commands::{Spec, spec};
 use crate::context::Context;
 use crate::error::Outcome;
-use crate::format::List;
+use crate::format::{List, natural};
 use crate::options::filter;
 use crate::template::Value;
 
@@ -47,7 +49,7 @@ const LIST: List = List {
 
 fn run(context: &Context, arguments: ListArgs) -> Outcome {
     let mut networks = context.client()?.list_networks(&filter::parse(&arguments.filter)?)?;
-    networks.sort_by(|left, right| left.name.cmp(&right.name));
+    networks.sort_by(|left, right| natural(&left.name, &right.name));
     let rows: Vec<Value> = networks
         .iter()
         .map(|network| row(network, !arguments.no_trunc))
@@ -87,11 +89,44 @@ fn row(network: &NetworkSummary, truncate: bool) -> Value {
 
 /// Shows a time as Go prints it: `2026-01-02 03:04:05.000000006 +0000 UTC`.
 fn created(text: &str) -> String {
-    match text.parse::<jiff::Timestamp>() {
-        Ok(point) => point
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .strftime("%Y-%m-%d %H:%M:%S%.f %z UTC")
-            .to_string(),
-        Err(_) => text.to_owned(),
+    let parsed = Pieces::parse(text).ok().and_then(|pieces| {
+        let offset = pieces.to_numeric_offset()?;
+        Some((pieces.date().to_datetime(pieces.time()?), offset))
+    });
+    let Some((moment, offset)) = parsed else {
+        return text.to_owned();
+    };
+    let moment = moment.strftime("%Y-%m-%d %H:%M:%S%.f");
+    // Go knows no name of a zone that is only an offset.
+    if offset == Offset::UTC {
+        return format!("{moment} +0000 UTC");
+    }
+    let (sign, minutes) = (
+        if offset.seconds() < 0 { '-' } else { '+' },
+        offset.seconds().abs() / 60,
+    );
+    let digits = format!("{sign}{:02}{:02}", minutes / 60, minutes % 60);
+    format!("{moment} {digits} {digits}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::created;
+
+    #[test]
+    fn times() {
+        for (text, shown) in [
+            ("2026-01-02T03:04:05.12Z", "2026-01-02 03:04:05.12 +0000 UTC"),
+            (
+                "2026-01-02T03:04:05.000000006Z",
+                "2026-01-02 03:04:05.000000006 +0000 UTC",
+            ),
+            ("2026-01-02T03:04:05Z", "2026-01-02 03:04:05 +0000 UTC"),
+            ("2026-01-02T03:04:05.5+02:00", "2026-01-02 03:04:05.5 +0200 +0200"),
+            ("2026-01-02T03:04:05-03:30", "2026-01-02 03:04:05 -0330 -0330"),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(created(text), shown);
+        }
     }
 }

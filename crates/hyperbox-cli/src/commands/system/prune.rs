@@ -42,7 +42,7 @@ fn run(context: &Context, arguments: PruneArgs) -> Outcome {
     };
     let warning = format!("WARNING! This will remove:\n  - all stopped containers{volumes}\n  - {images}\n");
     if !question::confirmed(arguments.force, &warning)? {
-        return Ok(1);
+        return Ok(0);
     }
     let client = context.client()?;
     let filters = filter::parse(&arguments.filter)?;

@@ -7,7 +7,7 @@ use hyperbox_client::model::Volume;
 use crate::commands::{Spec, spec};
 use crate::context::Context;
 use crate::error::Outcome;
-use crate::format::{List, three_digits};
+use crate::format::{List, natural, three_digits};
 use crate::options::filter;
 use crate::template::Value;
 
@@ -45,7 +45,7 @@ const LIST: List = List {
 
 fn run(context: &Context, arguments: ListArgs) -> Outcome {
     let mut list = context.client()?.list_volumes(&filter::parse(&arguments.filter)?)?;
-    list.volumes.sort_by(|left, right| left.name.cmp(&right.name));
+    list.volumes.sort_by(|left, right| natural(&left.name, &right.name));
     let rows: Vec<Value> = list.volumes.iter().map(row).collect();
     LIST.print(context, arguments.format.as_deref(), arguments.quiet, &rows)?;
     for warning in list.warnings {

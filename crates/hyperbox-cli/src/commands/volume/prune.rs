@@ -38,7 +38,7 @@ fn run(context: &Context, arguments: PruneArgs) -> Outcome {
     let which = if arguments.all { "all local" } else { "anonymous local" };
     let warning = format!("WARNING! This will remove {which} volumes not used by at least one container.");
     if !question::confirmed(arguments.force, &warning)? {
-        return Ok(1);
+        return Ok(0);
     }
     let pruned = context.client()?.prune_volumes(&filters)?;
     if !pruned.volumes_deleted.is_empty() {
