@@ -37,6 +37,11 @@ const PACKAGES: &[(&str, Purpose, &str)] = &[
     ),
     ("g++", Purpose::Test, "compiles libFuzzer"),
     ("attr", Purpose::Test, "oracle of the extended attributes"),
+    (
+        "containernetworking-plugins",
+        Purpose::Test,
+        "what networks of the cni driver run",
+    ),
     ("cpio", Purpose::Test, "vm-run builds its initramfs with it"),
     ("crun", Purpose::Test, "oracle of the runtime tests"),
     ("docker-registry", Purpose::Test, "pulls and pushes are real"),

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: MIT
+//! What the driver does in tasks of their own: adding, deleting, checking; and what it knows meanwhile.
+//!
+//! An attachment is *held* from when its ADD has succeeded until its DEL begins. Only held attachments are released, so a late release
+//! of an endpoint does not harm the next one of the same container and link, which has another serial.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use hyperbox_core::seam::{Endpoint, EndpointRequest, NetworkError, NetworkSettings};
+use hyperbox_types::{ContainerId, ErrorKind, NetworkId};
+use tokio::sync::Semaphore;
+
+use crate::chain::Chain;
+use crate::choice::{self, Network};
+use crate::config::Config;
+use crate::endpoint;
+use crate::failure::{failed, refused};
+use crate::invocation::Attachment;
+use crate::journal::{Entry, Journal};
+use crate::list::List;
+use crate::namespace::{self, Namespace};
+use crate::order::{Order, Purpose, Turn};
+use crate::result::Success;
+
+/// How many releases and checks run at the same time.
+const BEHIND: usize = 4;
+
+/// One container has one link of a name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    network: NetworkId,
+    container: ContainerId,
+    link: String,
+}
+
+impl Key {
+    /// Returns the key of an attachment.
+    pub(crate) fn of(network: &NetworkId, attachment: &Attachment) -> Self {
+        Self {
+            network: network.clone(),
+            container: attachment.container.clone(),
+            link: attachment.link.clone(),
+        }
+    }
+}
+
+/// Everything that tasks share.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) config: Config,
+    pub(crate) order: Order,
+    journal: Journal,
+    state: Mutex<State>,
+    behind: Semaphore,
+    serials: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    networks: BTreeMap<NetworkId, Known>,
+    held: BTreeMap<Key, Attachment>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    name: String,
+    network: Network,
+}
+
+impl Work {
+    /// Starts with no network and no attachment.
+    pub(crate) fn new(config: Config, journal: Journal) -> Self {
+        // Serials need only differ from those of earlier daemons, whose clocks were earlier.
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            config,
+            order: Order::default(),
+            journal,
+            state: Mutex::default(),
+            behind: Semaphore::new(BEHIND),
+            serials: AtomicU64::new(u64::try_from(now.as_nanos()).unwrap_or_default()),
+        }
+    }
+
+    /// Makes a serial that no other attachment has.
+    pub(crate) fn serial(&self) -> String {
+        format!("{:x}", self.serials.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Reads a network's settings and remembers them.
+    pub(crate) fn know(&self, settings: &NetworkSettings) -> Result<Network, NetworkError> {
+        let network = choice::network(settings, &self.config.plugin_dirs)?;
+        let known = Known {
+            name: settings.name.clone(),
+            network: network.clone(),
+        };
+        self.lock().networks.insert(settings.id.clone(), known);
+        Ok(network)
+    }
+
+    /// Makes a network's list ready to be run.
+    pub(crate) fn chain(&self, name: &str, network: &Network) -> Chain {
+        Chain {
+            network: name.to_owned(),
+            list: Arc::clone(&network.list),
+            plugin_dirs: network.plugin_dirs.clone(),
+            search_path: self.config.search_path.clone(),
+            timeout: self.config.plugin_timeout,
+        }
+    }
+
+    /// Makes an attachment, or leaves nothing.
+    pub(crate) async fn add(
+        &self,
+        mut turn: Turn,
+        network: Network,
+        mut attachment: Attachment,
+        namespace: Namespace,
+        request: EndpointRequest,
+    ) -> Result<Endpoint, NetworkError> {
+        turn.wait().await;
+        let settings = &request.network;
+        let chain = self.chain(&settings.name, &network);
+        self.clear_stale(&settings.id, &attachment, &settings.name).await?;
+        let mut entry = Entry {
+            network: settings.id.clone(),
+            name: settings.name.clone(),
+            list: network.list.to_text(),
+            plugin_dirs: network.plugin_dirs.clone(),
+            attachment: attachment.clone(),
+        };
+        self.write(&entry).await?;
+        let added = match chain.add(&attachment, &namespace.path()).await {
+            Ok(result) => self.noted(&mut entry, &result).await.map(|()| result),
+            Err(failure) => {
+                entry.attachment.result = failure.before.map(Success::into_value);
+                Err(failure.error)
+            }
+        };
+        let added = added.and_then(|result| {
+            attachment.result = Some(result.clone().into_value());
+            let endpoint = endpoint::of(&settings.id, &attachment, &result);
+            match endpoint::unmet_wish(&request, &endpoint) {
+                Some(message) => Err(refused(&settings.name, ErrorKind::InvalidArgument, message)),
+                None => Ok(endpoint),
+            }
+        });
+        if added.is_err() {
+            // The failure of ADD is what is told; that of DEL is in the log, and the entry stays for the next start.
+            drop(self.undo(&chain, &entry, Some(&namespace)).await);
+        } else {
+            let key = Key::of(&settings.id, &attachment);
+            self.lock().held.insert(key, attachment);
+        }
+        drop(turn);
+        added
+    }
+
+    /// Removes an attachment if it is held; in the caller's turn.
+    pub(crate) async fn delete(
+        &self,
+        network: &NetworkId,
+        attachment: &Attachment,
+        namespace: Option<Namespace>,
+    ) -> Result<(), NetworkError> {
+        let Some(held) = self.let_go(network, attachment) else {
+            return Ok(());
+        };
+        let Some(known) = self.lock().networks.get(network).cloned() else {
+            tracing::warn!(%network, container = %held.container, "cannot remove an attachment of an unknown network");
+            return Ok(());
+        };
+        let entry = Entry {
+            network: network.clone(),
+            name: known.name.clone(),
+            list: String::new(),
+            plugin_dirs: Vec::new(),
+            attachment: held,
+        };
+        self.undo(&self.chain(&known.name, &known.network), &entry, namespace.as_ref())
+            .await
+    }
+
+    /// Releases an endpoint behind the caller; its place in the order is taken at once.
+    pub(crate) fn release_later(self: &Arc<Self>, endpoint: &Endpoint) {
+        let Some(attachment) = endpoint::recall(endpoint) else {
+            return;
+        };
+        if self.is_held(&endpoint.network, &attachment) {
+            let mut turn = self
+                .order
+                .enter(&attachment.container, &endpoint.network, Purpose::Release);
+            let (work, network) = (Arc::clone(self), endpoint.network.clone());
+            tokio::spawn(async move {
+                turn.wait().await;
+                let permit = work.behind.acquire().await;
+                // The chain has logged each failure; the entry in the journal stays for the next start.
+                drop(work.delete(&network, &attachment, None).await);
+                drop((permit, turn));
+            });
+        }
+    }
+
+    /// Takes over what lives and undoes, behind the caller, what does not.
+    pub(crate) async fn adopt(
+        self: &Arc<Self>,
+        living: impl Iterator<Item = &(NetworkId, Attachment)> + Send,
+    ) -> Result<(), NetworkError> {
+        {
+            let mut state = self.lock();
+            for (network, attachment) in living {
+                state.held.insert(Key::of(network, attachment), attachment.clone());
+            }
+        }
+        let journal = self.journal.clone();
+        let read = tokio::task::spawn_blocking(move || journal.read_all()).await;
+        let error = |source| failed("cni", "read the notes of attachments", source);
+        let entries = read.map_err(|panic| error(panic.into()))?.map_err(error)?;
+        for entry in entries {
+            let key = Key::of(&entry.network, &entry.attachment);
+            let lives = self
+                .lock()
+                .held
+                .get(&key)
+                .is_some_and(|held| held.serial == entry.attachment.serial);
+            if !lives {
+                self.undo_later(entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the plugins about attachments whose containers live, and logs what they do not like.
+    pub(crate) async fn check(&self, attachments: &[(NetworkId, Attachment)]) {
+        let Ok(namespaces) = tokio::task::spawn_blocking(namespace::of_processes).await else {
+            return;
+        };
+        for (network, attachment) in attachments {
+            let known = self.lock().networks.get(network).cloned();
+            let (Some(known), Some(namespace)) = (known, namespaces.get(&attachment.identity)) else {
+                continue;
+            };
+            let mut turn = self.order.enter(&attachment.container, network, Purpose::Make);
+            turn.wait().await;
+            if !self.is_held(network, attachment) {
+                continue;
+            }
+            let checked = self
+                .chain(&known.name, &known.network)
+                .check(attachment, &namespace.path())
+                .await;
+            if let Err(error) = checked {
+                tracing::warn!(network = %known.name, container = %attachment.container, link = %attachment.link, %error, "the endpoint of a running container is broken");
+            }
+        }
+    }
+
+    /// Tells plugins that can hear it which attachments live, behind the caller but before any new attachment: they would take one that
+    /// is being made for garbage.
+    pub(crate) fn collect_garbage_later(self: Arc<Self>, settings: &NetworkSettings) {
+        let id = settings.id.clone();
+        let Some(known) = self.lock().networks.get(&id).cloned() else {
+            return;
+        };
+        let mut turn = self.order.enter_network(&id);
+        tokio::spawn(async move {
+            turn.wait().await;
+            let valid: Vec<_> = self
+                .lock()
+                .held
+                .keys()
+                .filter(|key| key.network == id)
+                .map(|key| (key.container.clone(), key.link.clone()))
+                .collect();
+            if let Err(error) = self.chain(&known.name, &known.network).collect_garbage(&valid).await {
+                tracing::warn!(network = %known.name, %error, "plugins cannot collect garbage");
+            }
+            drop(turn);
+        });
+    }
+
+    /// Undoes all attachments of a network and forgets it.
+    pub(crate) async fn remove(self: &Arc<Self>, network: &NetworkId) {
+        let held: Vec<Attachment> = {
+            let state = self.lock();
+            let of_network = state.held.iter().filter(|(key, _)| key.network == *network);
+            of_network.map(|(_, attachment)| attachment.clone()).collect()
+        };
+        for attachment in held {
+            let mut turn = self.order.enter(&attachment.container, network, Purpose::Release);
+            let (work, network) = (Arc::clone(self), network.clone());
+            tokio::spawn(async move {
+                turn.wait().await;
+                drop(work.delete(&network, &attachment, None).await);
+                drop(turn);
+            });
+        }
+        self.order.released(network).await;
+        self.lock().networks.remove(network);
+    }
+
+    /// An attachment of the same container and link that was never released: one in another namespace is left from an earlier life of
+    /// the container, one in the same is in use.
+    async fn clear_stale(&self, network: &NetworkId, attachment: &Attachment, name: &str) -> Result<(), NetworkError> {
+        let held = self.lock().held.get(&Key::of(network, attachment)).cloned();
+        let Some(held) = held else { return Ok(()) };
+        if held.identity == attachment.identity {
+            let message = format!("the container has a link {} in network {name} already", attachment.link);
+            return Err(refused(name, ErrorKind::Conflict, message));
+        }
+        self.delete(network, &held, None).await
+    }
+
+    fn undo_later(self: &Arc<Self>, entry: Entry) {
+        let list = match List::parse(entry.list.as_bytes()) {
+            Ok(list) => Arc::new(list),
+            Err(error) => {
+                tracing::warn!(network = %entry.name, %error, "cannot remove an attachment: its list is damaged");
+                return;
+            }
+        };
+        let network = Network {
+            list,
+            plugin_dirs: entry.plugin_dirs.clone(),
+        };
+        let mut turn = self
+            .order
+            .enter(&entry.attachment.container, &entry.network, Purpose::Release);
+        let work = Arc::clone(self);
+        tokio::spawn(async move {
+            turn.wait().await;
+            let permit = work.behind.acquire().await;
+            tracing::info!(network = %entry.name, container = %entry.attachment.container, "removing an attachment that no container has");
+            drop(work.undo(&work.chain(&entry.name, &network), &entry, None).await);
+            drop((permit, turn));
+        });
+    }
+
+    /// Runs DEL and forgets the attachment when all plugins have done it.
+    async fn undo(&self, chain: &Chain, entry: &Entry, namespace: Option<&Namespace>) -> Result<(), NetworkError> {
+        let path = namespace.map(Namespace::path);
+        chain.delete(&entry.attachment, path.as_deref()).await?;
+        let (journal, entry, name) = (self.journal.clone(), entry.clone(), entry.name.clone());
+        let removed = tokio::task::spawn_blocking(move || journal.remove(&entry.network, &entry.attachment)).await;
+        let error = |source| failed(&name, "remove the note of an attachment", source);
+        removed.map_err(|panic| error(panic.into()))?.map_err(error)
+    }
+
+    async fn noted(&self, entry: &mut Entry, result: &Success) -> Result<(), NetworkError> {
+        entry.attachment.result = Some(result.clone().into_value());
+        self.write(entry).await
+    }
+
+    async fn write(&self, entry: &Entry) -> Result<(), NetworkError> {
+        let (journal, entry, name) = (self.journal.clone(), entry.clone(), entry.name.clone());
+        let written = tokio::task::spawn_blocking(move || journal.write(&entry)).await;
+        let error = |source| failed(&name, "note an attachment", source);
+        written.map_err(|panic| error(panic.into()))?.map_err(error)
+    }
+
+    fn is_held(&self, network: &NetworkId, attachment: &Attachment) -> bool {
+        let state = self.lock();
+        let held = state.held.get(&Key::of(network, attachment));
+        held.is_some_and(|held| held.serial == attachment.serial)
+    }
+
+    fn let_go(&self, network: &NetworkId, attachment: &Attachment) -> Option<Attachment> {
+        let key = Key::of(network, attachment);
+        let mut state = self.lock();
+        let same = state
+            .held
+            .get(&key)
+            .is_some_and(|held| held.serial == attachment.serial);
+        if same { state.held.remove(&key) } else { None }
+    }
+
+    /// Every change is one call of a collection, so a panic elsewhere leaves it whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
