@@ -11,8 +11,10 @@ const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
 
-/// Family of a table: IPv4.
-const FAMILY_IPV4: u8 = 2;
+/// Families of tables (`NFPROTO_…`).
+pub(super) const FAMILY_INET: u8 = 1;
+pub(super) const FAMILY_IPV4: u8 = 2;
+pub(super) const FAMILY_IPV6: u8 = 10;
 
 /// Length of `struct nfgenmsg`.
 pub(super) const STRUCTURE: usize = 4;
@@ -35,11 +37,11 @@ pub(super) enum Verb {
 }
 
 /// Begins a message.
-pub(super) fn message(verb: Verb, flags: u16) -> Message {
+pub(super) fn message(verb: Verb, family: u8, flags: u16) -> Message {
     Message::new(
         (SUBSYSTEM << 8) | verb as u16,
         flag::REQUEST | flags,
-        &[FAMILY_IPV4, 0, 0, 0],
+        &[family, 0, 0, 0],
     )
 }
 

@@ -1,29 +1,36 @@
 // SPDX-License-Identifier: MIT
-//! nftables by nfnetlink: one table for each instance, whose rules do not grow with networks or containers.
+//! nftables by nfnetlink: one table for each instance, whose rules do not grow with networks, containers or ports.
 //!
-//! ```text
-//! table ip hyperbox {
-//!   set bridges { type ifname; }       the instance's bridges
-//!   set masquerade { type ifname; }    those whose packets leave with the machine's address
-//!   chain postrouting { type nat hook postrouting priority srcnat; policy accept;
-//!     iifname @masquerade oifname != @bridges masquerade }
-//!   chain forward { type filter hook forward priority filter; policy accept;
-//!     iifname @bridges accept
-//!     oifname @bridges ct state established,related accept }
-//! }
-//! ```
-//! A network is one element of each set. `iifname` in postrouting needs Linux 5.7. Nothing is dropped here.
+//! A packet passes the same number of rules however many networks and ports there are: what differs are the elements of sets and maps
+//! (`scheme`), which the kernel finds by hash. What the rules do, in the order of a packet's way:
+//! - `guard`: a bridge reaches nothing of 127.0.0.0/8, whatever `route_localnet` says;
+//! - `prerouting`, `output`: packets to a published port of this machine are led to its container;
+//! - `forward`: known connections and packets within a network pass; internal networks are closed; published ports are open to everybody,
+//!   unpublished ones to nobody outside (unless the network says so); networks do not reach each other; containers reach the outside;
+//! - `postrouting`: packets to the outside leave with the machine's address; so do those whose answer would take another way back.
 //!
-//! # Coexistence
-//! An accept ends the evaluation of its own base chain only: a drop in any other table's forward chain still wins. Docker sets the
-//! policy of `ip filter FORWARD` to drop and offers `DOCKER-USER` for exceptions; `docker_user` adds ours there. Other firewalls
-//! (firewalld, ufw, the legacy iptables interface) are not touched. With `bridge-nf-call-iptables`, packets between two containers of
-//! one bridge pass these chains too; `iifname` is the bridge then, so they are accepted and not masqueraded.
+//! `packet` is the language of the kernel, `scheme` and `rules` are the table, `element`, `network` and `state` what is wanted in it,
+//! `change` and `firewall` make it so; `watch` notices what others do, `foreign` passes their tables, `conntrack` forgets connections.
+//!
+//! `iifname` in postrouting needs Linux 5.7, translation in an `inet` table 5.2. With `bridge-nf-call-iptables`, packets between two
+//! containers of one bridge pass these chains too: they are "within a network".
 
-mod docker_user;
-mod expression;
+mod change;
+mod conntrack;
+mod element;
+#[expect(clippy::module_inception, reason = "the type is what the folder is about")]
+mod firewall;
+mod foreign;
 mod message;
-mod table;
+mod network;
+mod packet;
+mod rules;
+mod scheme;
+mod state;
+mod watch;
 
-pub(crate) use docker_user::{accept_in_docker_user, forget_in_docker_user};
-pub(crate) use table::{Bridge, Table};
+pub(crate) use conntrack::{forget_stale_datagrams, forget_translated_to};
+pub use firewall::Firewall;
+pub(crate) use network::NetworkRules;
+pub(crate) use packet::Ip;
+pub(crate) use state::PortRule;

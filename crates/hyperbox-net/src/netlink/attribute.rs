@@ -11,16 +11,16 @@ const KIND_MASK: u16 = 0x3fff;
 
 /// One message of a datagram.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Received<'a> {
-    pub(super) kind: u16,
+pub(crate) struct Received<'a> {
+    pub(crate) kind: u16,
     pub(super) flags: u16,
     pub(super) sequence: u32,
-    pub(super) body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 /// The messages of a datagram.
 #[derive(Debug, Clone)]
-pub(super) struct Messages<'a>(pub(super) &'a [u8]);
+pub(crate) struct Messages<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
     type Item = Received<'a>;

@@ -7,6 +7,6 @@ mod attribute;
 mod message;
 mod socket;
 
-pub(crate) use attribute::{Attributes, number, text};
+pub(crate) use attribute::{Attributes, Messages, number, text};
 pub(crate) use message::{Message, flag};
 pub(crate) use socket::{Family, Socket};

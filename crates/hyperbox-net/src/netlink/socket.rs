@@ -5,10 +5,10 @@
 //! while they are read. A socket belongs to the network namespace of the thread that opened it, whoever uses it later.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size_force, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
 use super::attribute::{Messages, Received, number};
@@ -20,6 +20,9 @@ const BUFFER: usize = 32 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a dump is repeated that somebody else's change interrupted.
 const ATTEMPTS: usize = 16;
+
+/// Datagrams up to this size fit into the send buffer that the kernel gives every socket (`net.core.wmem_default`, usually 208 KiB).
+const USUAL_ROOM: usize = 64 * 1024;
 
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
@@ -57,6 +60,11 @@ impl Socket {
             sequence: 0,
             buffer: vec![0; BUFFER],
         })
+    }
+
+    /// Returns the descriptor, for socket options.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
     }
 
     /// Sends one request and waits for its acknowledgement.
@@ -187,6 +195,9 @@ impl Socket {
         for message in messages {
             self.sequence = self.sequence.wrapping_add(1);
             datagram.extend_from_slice(&message.finish(self.sequence));
+        }
+        if datagram.len() > USUAL_ROOM {
+            set_socket_send_buffer_size_force(&self.descriptor, datagram.len())?;
         }
         loop {
             match rustix::net::send(&self.descriptor, &datagram, SendFlags::empty()) {

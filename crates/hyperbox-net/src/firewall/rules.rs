@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+//! The table's rules, as data. The whole table in nft's own words is in the tests.
+//!
+//! A rule carries a comment that says which rule and which version of it it is. A change of a rule's content changes its comment, so that a
+//! table that another version of this program made is recognised.
+
+use crate::netlink::Message;
+
+use super::packet::{
+    Address, Ip, Membership, Meta, REGISTER, Translation, Verdict, address, family_is, is_link_local_ipv6,
+    is_loopback_ipv4, known_connection, lookup, mapped, masquerade, meta, name_in, names_in, protocol_and_port,
+    protocol_is, to_loopback_ipv6, to_this_machine, translate, translated, verdict,
+};
+use super::scheme::{
+    BRIDGES, FORWARD, GUARD, INTERNAL, OUTPUT, PORTS, POSTROUTING, PREROUTING, SOURCE4, SOURCE6, TRUSTED, WITHIN,
+};
+
+/// ICMP and ICMPv6.
+const PING4: u8 = 1;
+const PING6: u8 = 58;
+
+/// One of our rules.
+pub(super) struct Rule {
+    pub(super) chain: &'static str,
+    /// Which rule it is, in which version.
+    pub(super) comment: &'static str,
+    pub(super) content: fn(&mut Message),
+}
+
+const fn rule(chain: &'static str, comment: &'static str, content: fn(&mut Message)) -> Rule {
+    Rule {
+        chain,
+        comment,
+        content,
+    }
+}
+
+/// All rules, in order.
+pub(super) const RULES: [Rule; 33] = [
+    // `route_localnet` on a bridge opens 127.0.0.0/8 of this machine to it; translation back happens after these.
+    rule(GUARD, "1: containers to this machine's loopback", |list| {
+        name_in(list, Meta::InputName, BRIDGES, Membership::In);
+        is_loopback_ipv4(list, Address::Destination);
+        verdict(list, Verdict::Drop);
+    }),
+    rule(GUARD, "1: containers as this machine's loopback", |list| {
+        name_in(list, Meta::InputName, BRIDGES, Membership::In);
+        is_loopback_ipv4(list, Address::Source);
+        verdict(list, Verdict::Drop);
+    }),
+    // The kernel drops such packets from outside, but only if they are not translated first.
+    rule(PREROUTING, "1: loopback from outside", |list| {
+        is_loopback_ipv4(list, Address::Destination);
+        verdict(list, Verdict::Accept);
+    }),
+    rule(PREROUTING, "1: ports", jump_to_ports),
+    rule(OUTPUT, "1: ports", jump_to_ports),
+    // Packets with these IPv6 addresses must not leave their link: the listening sockets serve them.
+    rule(PORTS, "1: IPv6 loopback", |list| {
+        to_loopback_ipv6(list);
+        verdict(list, Verdict::Accept);
+    }),
+    rule(PORTS, "1: to a link-local address", |list| {
+        is_link_local_ipv6(list, Address::Destination);
+        verdict(list, Verdict::Accept);
+    }),
+    rule(PORTS, "1: from a link-local address", |list| {
+        is_link_local_ipv6(list, Address::Source);
+        verdict(list, Verdict::Accept);
+    }),
+    rule(PORTS, "1: IPv4, one address", |list| port_at(list, Ip::V4)),
+    rule(PORTS, "1: IPv4, all addresses", |list| port(list, Ip::V4)),
+    rule(PORTS, "1: IPv6, one address", |list| port_at(list, Ip::V6)),
+    rule(PORTS, "1: IPv6, all addresses", |list| port(list, Ip::V6)),
+    rule(POSTROUTING, "1: from this machine's loopback", |list| {
+        is_loopback_ipv4(list, Address::Source);
+        name_in(list, Meta::OutputName, BRIDGES, Membership::In);
+        masquerade(list);
+    }),
+    // Otherwise the answer would go straight to the asking container, from an address that it did not ask.
+    rule(POSTROUTING, "1: to a port published by the same network", |list| {
+        names_in(list, WITHIN);
+        translated(list);
+        masquerade(list);
+    }),
+    rule(POSTROUTING, "1: IPv4 with a chosen address", |list| {
+        chosen_source(list, Ip::V4, SOURCE4)
+    }),
+    rule(POSTROUTING, "1: IPv6 with a chosen address", |list| {
+        chosen_source(list, Ip::V6, SOURCE6)
+    }),
+    rule(POSTROUTING, "1: IPv4 to the outside", |list| outwards(list, Ip::V4)),
+    rule(POSTROUTING, "1: IPv6 to the outside", |list| outwards(list, Ip::V6)),
+    rule(FORWARD, "1: answers", |list| {
+        known_connection(list);
+        verdict(list, Verdict::Accept);
+    }),
+    rule(FORWARD, "1: within a network", |list| {
+        names_in(list, WITHIN);
+        verdict(list, Verdict::Accept);
+    }),
+    rule(FORWARD, "1: out of an internal network", |list| {
+        name_in(list, Meta::InputName, INTERNAL, Membership::In);
+        verdict(list, Verdict::Drop);
+    }),
+    rule(FORWARD, "1: into an internal network", |list| {
+        name_in(list, Meta::OutputName, INTERNAL, Membership::In);
+        verdict(list, Verdict::Drop);
+    }),
+    rule(FORWARD, "1: published ports", |list| {
+        name_in(list, Meta::OutputName, BRIDGES, Membership::In);
+        translated(list);
+        verdict(list, Verdict::Accept);
+    }),
+    rule(FORWARD, "1: IPv4, routed ports", |list| routed_ports(list, Ip::V4)),
+    rule(FORWARD, "1: IPv6, routed ports", |list| routed_ports(list, Ip::V6)),
+    rule(FORWARD, "1: IPv4, routed ping", |list| routed_ping(list, Ip::V4, PING4)),
+    rule(FORWARD, "1: IPv6, routed ping", |list| routed_ping(list, Ip::V6, PING6)),
+    rule(FORWARD, "1: isolation", |list| {
+        name_in(list, Meta::InputName, BRIDGES, Membership::In);
+        name_in(list, Meta::OutputName, BRIDGES, Membership::In);
+        verdict(list, Verdict::Drop);
+    }),
+    rule(FORWARD, "1: IPv4, unprotected", |list| unprotected(list, Ip::V4)),
+    rule(FORWARD, "1: IPv6, unprotected", |list| unprotected(list, Ip::V6)),
+    rule(FORWARD, "1: IPv4, trusted interfaces", |list| trusted(list, Ip::V4)),
+    rule(FORWARD, "1: IPv6, trusted interfaces", |list| trusted(list, Ip::V6)),
+    rule(FORWARD, "1: the rest from outside", |list| {
+        name_in(list, Meta::OutputName, BRIDGES, Membership::In);
+        verdict(list, Verdict::Drop);
+    }),
+];
+
+fn jump_to_ports(list: &mut Message) {
+    to_this_machine(list);
+    verdict(list, Verdict::Jump(PORTS));
+}
+
+fn port(list: &mut Message, ip: Ip) {
+    family_is(list, ip);
+    protocol_and_port(list, REGISTER);
+    mapped(list, ip.sets().ports);
+    translate(list, Translation::Destination, ip);
+}
+
+fn port_at(list: &mut Message, ip: Ip) {
+    destination_and_port(list, ip);
+    mapped(list, ip.sets().ports_at);
+    translate(list, Translation::Destination, ip);
+}
+
+fn destination_and_port(list: &mut Message, ip: Ip) {
+    family_is(list, ip);
+    address(list, Address::Destination, ip, REGISTER);
+    protocol_and_port(list, REGISTER + ip.length() / 4);
+}
+
+fn outwards(list: &mut Message, ip: Ip) {
+    family_is(list, ip);
+    name_in(list, Meta::InputName, ip.sets().masqueraded, Membership::In);
+    name_in(list, Meta::OutputName, BRIDGES, Membership::NotIn);
+    masquerade(list);
+}
+
+fn chosen_source(list: &mut Message, ip: Ip, map: &str) {
+    family_is(list, ip);
+    name_in(list, Meta::OutputName, BRIDGES, Membership::NotIn);
+    meta(list, Meta::InputName, REGISTER);
+    mapped(list, map);
+    translate(list, Translation::Source, ip);
+}
+
+fn unprotected(list: &mut Message, ip: Ip) {
+    family_is(list, ip);
+    name_in(list, Meta::OutputName, ip.sets().open, Membership::In);
+    verdict(list, Verdict::Accept);
+}
+
+fn routed_ports(list: &mut Message, ip: Ip) {
+    name_in(list, Meta::OutputName, ip.sets().routed, Membership::In);
+    destination_and_port(list, ip);
+    lookup(list, ip.sets().direct, Membership::In);
+    verdict(list, Verdict::Accept);
+}
+
+fn routed_ping(list: &mut Message, ip: Ip, protocol: u8) {
+    name_in(list, Meta::OutputName, ip.sets().routed, Membership::In);
+    protocol_is(list, protocol);
+    verdict(list, Verdict::Accept);
+}
+
+fn trusted(list: &mut Message, ip: Ip) {
+    names_in(list, TRUSTED);
+    destination_and_port(list, ip);
+    lookup(list, ip.sets().direct, Membership::In);
+    verdict(list, Verdict::Accept);
+}
