@@ -110,7 +110,7 @@ impl Execs {
         if spec.command.is_empty() {
             return Err(ServiceError::invalid("No exec command specified"));
         }
-        require_running(&record.id, record.state.phase)?;
+        require_running(&record.id, record.state.phase, container)?;
         let id = ExecId::from_bytes(random::bytes()?);
         let view = ExecView {
             id: id.clone(),
@@ -156,7 +156,7 @@ impl Execs {
     pub async fn start(&self, id: &str, detach: bool, size: Option<TerminalSize>) -> Result<Option<Attached>> {
         let view = self.get(id)?;
         let record = self.inner.containers.get(view.container.as_str())?;
-        require_running(&record.id, record.state.phase)?;
+        require_running(&record.id, record.state.phase, record.id.as_str())?;
         self.claim(&view)?;
         // Goes on when the caller is dropped: an exec that was started is watched to its end.
         let execs = self.clone();
@@ -226,11 +226,11 @@ impl Execs {
             .ok_or_else(|| ServiceError::not_found(format!("No such exec instance: {}", view.id)))?;
         if known.running || known.exit_code.is_some() {
             let state = if known.running {
-                "already running"
+                "is already running"
             } else {
-                "already exited"
+                "has already run"
             };
-            return Err(ServiceError::conflict(format!("Exec {} is {state}", view.id)));
+            return Err(ServiceError::conflict(format!("exec command {} {state}", view.id)));
         }
         known.running = true;
         Ok(())
@@ -338,11 +338,12 @@ impl Execs {
     }
 }
 
-fn require_running(id: &ContainerId, phase: Phase) -> Result<()> {
+/// Refuses an exec in a container that does not run; `reference` is what the client calls it.
+fn require_running(id: &ContainerId, phase: Phase, reference: &str) -> Result<()> {
     match phase {
         Phase::Running => Ok(()),
         Phase::Paused => Err(ServiceError::conflict(format!(
-            "Container {id} is paused, unpause the container before exec"
+            "Container {reference} is paused, unpause the container before exec"
         ))),
         Phase::Restarting => Err(ServiceError::conflict(format!(
             "Container {id} is restarting, wait until the container is running"

@@ -12,8 +12,10 @@ pub mod environment;
 pub mod fake;
 mod identifier;
 pub mod images;
+pub mod name_client;
 pub mod registry;
 mod wait;
+pub mod world;
 
 pub use identifier::{container_id, exec_id, network_id, unique_name};
 pub use wait::{PATIENCE, wait_for, wait_for_async, wait_for_within};

@@ -69,12 +69,51 @@ object_name!(
     "volume",
     2
 );
-object_name!(
-    /// The name of a network.
-    NetworkName,
-    "network",
-    1
-);
+/// The name of a network: any text, as with Docker, that has something to see in it. Nothing on disk is named after it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NetworkName(String);
+
+impl NetworkName {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// [`InvalidName`] when it is blank, longer than 255 bytes, or has control characters.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        if text.trim().is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
+            return Err(InvalidName {
+                noun: "network",
+                text: text.chars().filter(|c| !c.is_control()).take(80).collect(),
+            });
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Returns the name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NetworkName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for NetworkName {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<NetworkName> for String {
+    fn from(name: NetworkName) -> Self {
+        name.0
+    }
+}
 
 /// The text does not match the grammar of names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,5 +146,9 @@ mod tests {
             assert_eq!(ContainerName::parse(text).is_ok(), valid, "{text}");
         }
         assert!(VolumeName::parse(&"a".repeat(256)).is_err());
+        assert!(NetworkName::parse("a b").is_ok());
+        for blank in ["", " ", "a\nb"] {
+            assert!(NetworkName::parse(blank).is_err(), "{blank:?}");
+        }
     }
 }

@@ -174,10 +174,22 @@ impl Actor {
                 let updated = self.update(*options).await;
                 answer(reply, updated);
             }
-            Command::Remove { options, reply } => self.begin_removal(options, reply).await,
+            Command::Remove {
+                options,
+                reference,
+                reply,
+            } => self.begin_removal(options, &reference, reply).await,
             Command::Attach { streams, reply } => {
                 let attached = self.attach(streams).await;
                 answer(reply, attached);
+            }
+            Command::Connect { network, wish, reply } => {
+                let connected = self.connect(&network, *wish).await;
+                answer(reply, connected);
+            }
+            Command::Disconnect { network, force, reply } => {
+                let disconnected = self.disconnect(&network, force).await;
+                answer(reply, disconnected);
             }
             Command::Resized(size) => self.terminal_size = size,
             Command::Health { run, health } => self.take_health(run, health),
@@ -227,14 +239,14 @@ impl Actor {
         }
     }
 
-    async fn begin_removal(&mut self, options: RemoveOptions, reply: Reply<()>) {
+    async fn begin_removal(&mut self, options: RemoveOptions, reference: &str, reply: Reply<()>) {
         match self.step(Event::RemoveRequested { force: options.force }) {
             Ok(actions) => {
                 self.removal = options;
                 self.removers.push(reply);
                 self.perform(actions).await;
             }
-            Err(refusal) => answer(reply, Err(self.refuse(refusal))),
+            Err(refusal) => answer(reply, Err(self.refuse_removal(refusal, reference))),
         }
     }
 
@@ -262,6 +274,7 @@ impl Actor {
                 Action::Disconnected => {
                     let networks = &self.inner.with.networks;
                     networks.tell_left(&self.record.id, &self.life.leaving);
+                    self.inner.with.volumes.tell_unmounted(&self.record);
                 }
                 Action::ReleaseRun => self.release_run().await,
                 Action::Publish(action) => self.publish(action),
@@ -274,7 +287,10 @@ impl Actor {
     /// Launches and returns what follows. Those who asked for the start get their answer once that is done.
     async fn try_launch(&mut self) -> Vec<Action> {
         self.restart = None;
-        match self.launch().await {
+        let launched = self.launch().await;
+        // Also of a launch that failed: what follows tells that they are free again.
+        self.inner.with.volumes.tell_mounted(&self.record);
+        match launched {
             Ok(task) => {
                 failpoint!("start.after-launch");
                 let pid = task.pid();

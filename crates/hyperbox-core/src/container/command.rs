@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 //! What an actor can be asked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyperbox_types::run::{Streams, TerminalSize};
 use hyperbox_types::{ContainerName, Signal};
 use tokio::sync::oneshot;
 
-use super::HealthState;
 use super::operations::UpdateOptions;
 use super::removal::RemoveOptions;
+use super::{EndpointWish, HealthState};
 use crate::Result;
+use crate::network::NetworkRecord;
 use crate::seam::AttachIo;
 
 /// How to stop a container.
@@ -61,11 +63,23 @@ pub(super) enum Command {
     },
     Remove {
         options: RemoveOptions,
+        /// What the client calls the container.
+        reference: String,
         reply: Reply<()>,
     },
     Attach {
         streams: Streams,
         reply: Reply<Box<dyn AttachIo>>,
+    },
+    Connect {
+        network: Arc<NetworkRecord>,
+        wish: Box<EndpointWish>,
+        reply: Reply<()>,
+    },
+    Disconnect {
+        network: Arc<NetworkRecord>,
+        force: bool,
+        reply: Reply<()>,
     },
     Resized(TerminalSize),
     /// A verdict on that run (counted in launches).

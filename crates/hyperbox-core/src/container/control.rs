@@ -55,9 +55,14 @@ impl Actor {
             (Phase::Paused, true) => {
                 return Err(ServiceError::conflict(format!("Container {id} is already paused")));
             }
-            (Phase::Restarting, true) => return Err(self.refuse(Refusal::Restarting)),
-            (_, true) => return Err(ServiceError::conflict(format!("Container {id} is not running"))),
-            (_, false) => return Err(ServiceError::conflict(format!("Container {id} is not paused"))),
+            (Phase::Restarting, true) => {
+                return Err(ServiceError::conflict(format!(
+                    "Container {id} is restarting, wait until the container is running"
+                )));
+            }
+            (_, true) => return Err(self.refuse(Refusal::NotRunning)),
+            // Docker answers this one with status 500.
+            (_, false) => return Err(ServiceError::internal(format!("Container {id} is not paused"))),
         }
         let task = self.running_task()?;
         let done = if freeze {
@@ -126,23 +131,28 @@ impl Actor {
                 ServiceError::conflict("cannot start a paused container, try unpause instead".to_owned())
             }
             Refusal::NotRunning => ServiceError::conflict(format!("container {id} is not running")),
-            Refusal::Removing => ServiceError::conflict(format!(
-                "removal of container {} is already in progress",
-                self.record.name
-            )),
-            Refusal::Dead => ServiceError::conflict("container is marked for removal and cannot be started".to_owned()),
-            Refusal::Running | Refusal::RunningPaused | Refusal::Restarting => {
-                let phase = self.life.state.phase.as_str();
-                let advice = if refusal == Refusal::RunningPaused {
-                    "unpause and then stop the container before removal or force remove"
-                } else {
-                    "stop the container before removal or force remove"
-                };
-                ServiceError::conflict(format!(
-                    "cannot remove container \"/{}\": container is {phase}: {advice}",
-                    self.record.name
-                ))
+            Refusal::Removing | Refusal::Dead => {
+                ServiceError::conflict("container is marked for removal and cannot be started".to_owned())
             }
+            Refusal::Running => ServiceError::conflict(format!(
+                "container is {}: stop the container before removing or force remove",
+                self.life.state.phase.as_str()
+            )),
+            Refusal::RunningPaused => {
+                ServiceError::conflict("container is paused and must be unpaused first".to_owned())
+            }
+        }
+    }
+
+    /// Refuses a removal; `reference` is what the client calls the container.
+    pub(super) fn refuse_removal(&self, refusal: Refusal, reference: &str) -> ServiceError {
+        match refusal {
+            Refusal::Removing => {
+                ServiceError::conflict(format!("removal of container {reference} is already in progress"))
+            }
+            refusal => self
+                .refuse(refusal)
+                .in_context(&format!("cannot remove container {reference:?}")),
         }
     }
 }

@@ -12,6 +12,7 @@ use hyperbox_types::{ContainerId, ContainerName};
 use super::actor::{Actor, put};
 use super::launch::{log_target, validate_references};
 use super::mounts::{self, Plan};
+use super::networks::settle_networks;
 use super::service::Inner;
 use super::table::Handle;
 use super::{
@@ -156,6 +157,7 @@ fn draft(
         )));
     }
     settle_hostname(inner, &mut spec)?;
+    super::cpuset::validate(&spec.resources, &inner.with.host.processor_sets())?;
     oci::validate_resources(&spec.resources, inner.with.host.online_cpus())?;
     oci::validate_capabilities(&spec.security)?;
     if let super::SeccompChoice::Custom(text) = &spec.security.seccomp {
@@ -166,9 +168,7 @@ fn draft(
             "can't create 'AutoRemove' container with restart policy",
         ));
     }
-    if let NetworkMode::Bridge(network) = &spec.network {
-        inner.with.networks.get(network)?;
-    }
+    settle_networks(&inner.with.networks, &mut spec)?;
     let runtime = if spec.runtime.is_empty() {
         &inner.config.default_runtime
     } else {

@@ -15,23 +15,25 @@ use tokio::sync::mpsc;
 use super::actor::Actor;
 use super::command::Command;
 use super::health::{self, Prober};
+use super::links::Linked;
 use super::oci::{self, Surroundings};
 use super::resolver::{HostsInput, hosts_file, resolv_conf};
 use super::service::Inner;
 use super::spec::{NamespaceProvider, referenced_containers};
 use super::{ContainerRecord, NamespaceMode, NetworkMode, Phase};
 use crate::network::Joined;
-use crate::seam::{ActiveKey, LaunchTask, Task, TaskError};
+use crate::seam::{ActiveKey, Endpoint, LaunchTask, Task, TaskError};
 use crate::time::Timestamp;
 use crate::{Result, ServiceError, failpoint};
 
 impl Actor {
-    /// Starts the process. On an error nothing of the run is left but the endpoint, which `ReleaseRun` gives back.
+    /// Starts the process. On an error nothing of the run is left but what it joined, which `ReleaseRun` gives back.
     pub(super) async fn launch(&mut self) -> Result<Arc<dyn Task>> {
         let providers = Providers::find(&self.inner, &self.record)?;
-        let joined = self.join_network(&providers).await?;
+        let joined = self.join_networks(&providers).await?;
+        self.life.state.endpoints.clone_from(&joined.endpoints);
+        self.life.state.ports.clone_from(&joined.ports);
         failpoint!("start.after-network");
-        self.life.state.endpoints = joined.endpoint.iter().cloned().collect();
         let launch = self.assemble(providers, joined)?;
         failpoint!("start.before-launch");
         let name = self.record.name.clone();
@@ -43,34 +45,23 @@ impl Actor {
             .map_err(|error| launch_error(&name, error))
     }
 
-    async fn join_network(&self, providers: &Providers) -> Result<Joined> {
-        let record = &self.record;
-        match &record.spec.network {
-            NetworkMode::Host => Ok(Joined::default()),
-            NetworkMode::Container(_) => {
-                let provider = providers.network.as_ref().map_or(0, |provider| provider.pid);
-                let namespace = self.inner.with.host.network_namespace(provider).map_err(|error| {
-                    ServiceError::from_mechanism("cannot join the network of another container", error.kind(), error)
-                })?;
-                Ok(Joined {
-                    namespace: Some(namespace),
-                    endpoint: None,
-                })
-            }
-            mode => {
-                let mac = record.spec.mac_address.clone();
-                self.inner
-                    .with
-                    .networks
-                    .join(&record.id, mode, record.spec.address, mac)
-                    .await
-            }
-        }
+    async fn join_networks(&self, providers: &Providers) -> Result<Joined> {
+        let Some(provider) = &providers.network else {
+            return self.inner.with.networks.join(self.join_request()).await;
+        };
+        let namespace = self.inner.with.host.network_namespace(provider.pid).map_err(|error| {
+            ServiceError::from_mechanism("cannot join the network of another container", error.kind(), error)
+        })?;
+        Ok(Joined {
+            namespace: Some(namespace),
+            ..Joined::default()
+        })
     }
 
     fn assemble(&mut self, providers: Providers, joined: Joined) -> Result<LaunchTask> {
         let inner = Arc::clone(&self.inner);
-        let record = &self.record;
+        let linked = linked(&inner, &self.record)?;
+        let record = &with_links(&self.record, &linked);
         let spec = &record.spec;
         let directory = inner.config.containers_dir.join(record.id.as_str());
         let own_files = !matches!(spec.network, NetworkMode::Container(_));
@@ -114,7 +105,7 @@ impl Actor {
             network_namespace: joined.namespace,
             attached: std::mem::take(&mut self.pending_attaches),
             files: if own_files {
-                engine_texts(&inner, &self.record, joined.endpoint.as_ref(), &files)
+                engine_texts(&inner, &self.record, &joined.endpoints, &files)
             } else {
                 Vec::new()
             },
@@ -197,6 +188,10 @@ pub(super) fn validate_references(inner: &Inner, record: &ContainerRecord) -> Re
     for name in referenced_containers(&record.spec) {
         inner.table.find(name)?;
     }
+    for (target, _) in &record.spec.links {
+        let found = inner.table.find(target);
+        found.map_err(|error| error.in_context(&format!("could not get container for {target}")))?;
+    }
     Ok(())
 }
 
@@ -269,33 +264,83 @@ pub(super) fn log_target(record: &ContainerRecord, directory: &std::path::Path) 
     }
 }
 
-fn engine_texts(
+/// Returns the files that the engine writes for a container: where each is, and its text.
+pub(super) fn engine_texts(
     inner: &Inner,
     record: &ContainerRecord,
-    endpoint: Option<&crate::seam::Endpoint>,
+    endpoints: &[Endpoint],
     files: &oci::EngineFiles,
 ) -> Vec<(PathBuf, String)> {
     let hostname = oci::hostname(record);
-    let address: Option<IpAddr> = endpoint.map(|endpoint| endpoint.address);
-    let gateway = endpoint.map(|endpoint| endpoint.gateway);
+    let networks = &inner.with.networks;
     let of_host = (record.spec.network == NetworkMode::Host).then(|| inner.with.host.hosts_file());
+    let addresses: Vec<IpAddr> = endpoints.iter().flat_map(Endpoint::addresses).collect();
+    // A link that has gone since the start is left out.
+    let linked = linked(inner, record).unwrap_or_default();
     let hosts = hosts_file(&HostsInput {
         hostname,
         domainname: &record.spec.domainname,
         of_host: of_host.as_deref(),
-        address,
-        gateway,
+        addresses: &addresses,
+        host_gateways: &networks.host_gateways(),
         extra: &record.spec.extra_hosts,
+        linked: &linked
+            .iter()
+            .map(|linked| (linked.address, linked.names()))
+            .collect::<Vec<_>>(),
     });
-    let host_configuration = inner.with.networks.host_resolver_configuration();
+    let host_configuration = networks.host_resolver_configuration();
+    let resolver = resolv_conf(&record.spec, &host_configuration, networks.has_names(endpoints));
     vec![
         (files.hostname.clone(), format!("{hostname}\n")),
         (files.hosts.clone(), hosts),
-        (
-            files.resolv_conf.clone(),
-            resolv_conf(&record.spec, &host_configuration),
-        ),
+        (files.resolv_conf.clone(), resolver),
     ]
+}
+
+/// Finds the containers of the default bridge that a container is linked to.
+fn linked(inner: &Inner, record: &ContainerRecord) -> Result<Vec<Linked>> {
+    let mut found = Vec::new();
+    for (target, alias) in &record.spec.links {
+        let handle = inner.table.find(target)?;
+        let other = handle.snapshot.borrow().record.clone();
+        let address = other.as_ref().and_then(|other| {
+            let first = other
+                .state
+                .endpoints
+                .iter()
+                .find_map(|endpoint| endpoint.addresses().next());
+            first.filter(|_| other.state.phase == Phase::Running)
+        });
+        let (Some(other), Some(address)) = (other, address) else {
+            let (name, own) = (target.trim_start_matches('/'), &record.name);
+            return Err(ServiceError::conflict(format!(
+                "Cannot link to a non running container: /{name} AS /{own}/{alias}"
+            )));
+        };
+        found.push(Linked {
+            alias: alias.clone(),
+            name: other.name.to_string(),
+            hostname: oci::hostname(&other).to_owned(),
+            address,
+            exposed_ports: other.spec.exposed_ports.clone(),
+            environment: other.spec.env.clone(),
+        });
+    }
+    Ok(found)
+}
+
+/// Puts what is told of linked containers in front of a container's own environment, which wins.
+fn with_links<'a>(record: &'a ContainerRecord, linked: &[Linked]) -> std::borrow::Cow<'a, ContainerRecord> {
+    if linked.is_empty() {
+        return std::borrow::Cow::Borrowed(record);
+    }
+    let mut told = record.clone();
+    let environment = linked
+        .iter()
+        .flat_map(|linked| linked.environment(record.name.as_str()));
+    told.spec.env.splice(0..0, environment);
+    std::borrow::Cow::Owned(told)
 }
 
 /// Gives a failed launch the beginning that Docker's clients know.

@@ -110,7 +110,7 @@ pub(super) enum Action {
     ArmRestart(Duration),
     /// Write the record.
     Persist,
-    /// Tell listeners that the run has left its networks.
+    /// Tell listeners that the run has left its networks and volumes.
     Disconnected,
     /// Give back what a run holds: task remains, network endpoint. Only after the record tells how the run ended, since the
     /// remains are the only other place that knows.
@@ -136,12 +136,10 @@ pub(super) enum Refusal {
     Removing,
     /// It is dead.
     Dead,
-    /// It runs and removal was not forced.
+    /// It runs, or is about to be restarted, and removal was not forced.
     Running,
     /// It is frozen and removal was not forced.
     RunningPaused,
-    /// It is about to be restarted.
-    Restarting,
 }
 
 /// Decides what an event does to a life.
@@ -207,6 +205,7 @@ fn launch_failed(life: &mut Life, rules: Rules, exit_code: i32, error: String) -
     state.exit_code = exit_code;
     state.error = error;
     life.leaving = std::mem::take(&mut state.endpoints);
+    state.ports.clear();
     let mut actions = vec![Action::Disconnected];
     if restarting {
         // A restart that fails is tried again, as any other failed run.
@@ -310,7 +309,6 @@ fn kill(life: &mut Life, rules: Rules, signal: Signal) -> Result<Vec<Action>, Re
             actions.push(Action::Signal(signal));
             Ok(actions)
         }
-        Phase::Removing => Err(Refusal::Removing),
         // There is no process that could get another signal.
         Phase::Restarting if !final_signal => Ok(Vec::new()),
         Phase::Restarting => {
@@ -320,7 +318,7 @@ fn kill(life: &mut Life, rules: Rules, signal: Signal) -> Result<Vec<Action>, Re
             actions.extend(after_end(life, rules));
             Ok(actions)
         }
-        Phase::Created | Phase::Exited | Phase::Dead => Err(Refusal::NotRunning),
+        Phase::Created | Phase::Exited | Phase::Removing | Phase::Dead => Err(Refusal::NotRunning),
     }
 }
 
@@ -345,6 +343,7 @@ fn exited(life: &mut Life, rules: Rules, exit: &ExitRecord) -> Vec<Action> {
     state.finished_at = Some(ended);
     state.phase = Phase::Exited;
     life.leaving = std::mem::take(&mut state.endpoints);
+    state.ports.clear();
     if let Some(health) = &mut state.health {
         // As with Docker: nobody vouches for it any more.
         health.status = HealthStatus::Unhealthy;
@@ -419,9 +418,8 @@ fn restart_due(life: &mut Life) -> Vec<Action> {
 fn remove(life: &mut Life, force: bool) -> Result<Vec<Action>, Refusal> {
     match life.state.phase {
         _ if life.removal_requested => Err(Refusal::Removing),
-        Phase::Running if !force => Err(Refusal::Running),
+        Phase::Running | Phase::Restarting if !force => Err(Refusal::Running),
         Phase::Paused if !force => Err(Refusal::RunningPaused),
-        Phase::Restarting if !force => Err(Refusal::Restarting),
         Phase::Running | Phase::Paused => {
             life.removal_requested = true;
             life.restart_requested = false;

@@ -91,7 +91,7 @@ fn events_that_a_phase_refuses() {
         (Phase::Exited, kill(), Refusal::NotRunning),
         (Phase::Running, remove(), Refusal::Running),
         (Phase::Paused, remove(), Refusal::RunningPaused),
-        (Phase::Restarting, remove(), Refusal::Restarting),
+        (Phase::Restarting, remove(), Refusal::Running),
     ] {
         let mut life = at(phase);
         let before = life.clone();

@@ -8,15 +8,19 @@
 mod actor;
 mod command;
 mod control;
+mod cpuset;
 mod create;
 mod health;
 mod launch;
 mod lifecycle;
+mod links;
 mod merge;
 mod mounts;
 mod names;
+mod networks;
 pub(crate) mod oci;
 mod operations;
+mod ports;
 mod removal;
 mod resolver;
 mod restore;
@@ -29,13 +33,14 @@ mod wait;
 pub use command::StopOptions;
 pub use create::{Created, Purpose};
 pub use operations::{AttachOptions, Attached, StatsSample, UpdateOptions};
+pub use ports::exposed_ports;
 pub use removal::{Pruned, RemoveOptions};
 pub(crate) use service::event_attributes;
 pub use service::{Config, Containers, Dependencies};
 pub use spec::{
-    Bind, BlockDeviceLimit, ContainerSpec, DeviceMapping, HealthCheck, HealthTest, LogOptions, MountRequest,
-    MountSource, NamespaceMode, NamespaceModes, NetworkMode, Propagation, Resources, RestartPolicy, Rlimit,
-    SeccompChoice, Security,
+    Bind, BlockDeviceLimit, ContainerSpec, DeviceMapping, EndpointWish, HealthCheck, HealthTest, LogOptions,
+    MountRequest, MountSource, NamespaceMode, NamespaceModes, NetworkMode, Propagation, Resources, RestartPolicy,
+    Rlimit, SeccompChoice, Security,
 };
 pub use state::{ContainerRecord, ContainerState, HealthProbe, HealthState, HealthStatus, Phase, ResolvedMount};
 pub use wait::{WaitCondition, WaitResult, Waiter};

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use hyperbox_types::run::{Streams, TerminalSize};
 use hyperbox_types::shim::{CgroupStats, LogTarget};
 use hyperbox_types::stream::{Channel, header};
-use hyperbox_types::{ByteSize, ContainerId, ErrorKind};
+use hyperbox_types::{ByteSize, ContainerId, ErrorKind, RootMount};
 use tokio::io::{AsyncWriteExt, duplex};
 use tokio::sync::watch;
 
@@ -287,6 +287,12 @@ impl Containers {
         Ok((usage.size, ByteSize(usage.size.0 + image.0)))
     }
 
+    /// Returns where a container's files are; `None` when its writable layer is gone.
+    pub fn root(&self, record: &ContainerRecord) -> Option<RootMount> {
+        let key = ActiveKey(record.id.clone());
+        self.inner.with.snapshotter.mount(&key, &record.layers).ok()
+    }
+
     /// Lists what a container changed in its filesystem.
     ///
     /// # Errors
@@ -345,6 +351,7 @@ impl Actor {
             spec.restart = restart;
         }
         let host = Arc::clone(&self.inner.with.host);
+        super::cpuset::validate(&spec.resources, &host.processor_sets())?;
         oci::validate_resources(&spec.resources, host.online_cpus())?;
         if self.life.state.phase.is_alive() {
             let mut resources = oci::resources_to_oci(&spec.resources, &[], spec.security.privileged, host.as_ref())?;

@@ -41,7 +41,12 @@ impl Containers {
     /// # Errors
     /// `Conflict` when it runs and removal is not forced, or when it is being removed already.
     pub async fn remove(&self, reference: &str, options: RemoveOptions) -> Result<()> {
-        self.ask(reference, |reply| Command::Remove { options, reply }).await
+        self.ask(reference, |reply| Command::Remove {
+            options,
+            reference: reference.to_owned(),
+            reply,
+        })
+        .await
     }
 
     /// Removes all containers that do not run and that the filter accepts.

@@ -13,10 +13,14 @@ pub(super) struct HostsInput<'a> {
     pub domainname: &'a str,
     /// The machine's own file, for a container in its network.
     pub of_host: Option<&'a str>,
-    pub address: Option<IpAddr>,
-    pub gateway: Option<IpAddr>,
-    /// Names with addresses; `host-gateway` means the gateway.
+    /// The container's own addresses.
+    pub addresses: &'a [IpAddr],
+    /// How containers reach the host, IPv4 first.
+    pub host_gateways: &'a [IpAddr],
+    /// Names with addresses; `host-gateway` means the host.
     pub extra: &'a [(String, String)],
+    /// Addresses and names of linked containers.
+    pub linked: &'a [(IpAddr, Vec<String>)],
 }
 
 /// Returns the text of `/etc/hosts`.
@@ -28,15 +32,20 @@ pub(super) fn hosts_file(input: &HostsInput<'_>) -> String {
         text.push('\n');
     }
     for (name, address) in input.extra {
-        let address = match (address.as_str(), input.gateway) {
-            ("host-gateway", Some(gateway)) => gateway.to_string(),
-            ("host-gateway", None) => "127.0.0.1".to_owned(),
-            (address, _) => address.to_owned(),
+        let addresses = match address.as_str() {
+            "host-gateway" if input.host_gateways.is_empty() => vec!["127.0.0.1".to_owned()],
+            "host-gateway" => input.host_gateways.iter().map(ToString::to_string).collect(),
+            address => vec![address.to_owned()],
         };
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{address}\t{name}");
+        for address in addresses {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{address}\t{name}");
+        }
     }
-    if let Some(address) = input.address {
+    for (address, names) in input.linked {
+        let _ = writeln!(text, "{address}\t{}", names.join(" "));
+    }
+    for address in input.addresses {
         let hostname = input.hostname;
         let _ = if input.domainname.is_empty() {
             writeln!(text, "{address}\t{hostname}")
@@ -47,8 +56,12 @@ pub(super) fn hosts_file(input: &HostsInput<'_>) -> String {
     text
 }
 
-/// Returns the text of `/etc/resolv.conf`: the wishes of the container, and the host's for what it does not wish.
-pub(super) fn resolv_conf(spec: &ContainerSpec, host: &str) -> String {
+/// Where the engine's name service answers.
+const NAME_SERVICE: &str = "127.0.0.11";
+
+/// Returns the text of `/etc/resolv.conf`: the wishes of the container, and the host's for what it does not wish. Where the engine
+/// answers names (`names`), it is the only server, and asks the wished ones itself; a name without dots is then a container's first.
+pub(super) fn resolv_conf(spec: &ContainerSpec, host: &str, names: bool) -> String {
     let of_host = |keyword: &str| -> Vec<String> {
         host.lines()
             .filter_map(|line| line.trim().strip_prefix(keyword))
@@ -56,7 +69,9 @@ pub(super) fn resolv_conf(spec: &ContainerSpec, host: &str) -> String {
             .map(|rest| rest.trim().to_owned())
             .collect()
     };
-    let servers: Vec<String> = if spec.dns_servers.is_empty() {
+    let servers: Vec<String> = if names {
+        vec![NAME_SERVICE.to_owned()]
+    } else if spec.dns_servers.is_empty() {
         of_host("nameserver")
     } else {
         spec.dns_servers.iter().map(ToString::to_string).collect()
@@ -67,11 +82,14 @@ pub(super) fn resolv_conf(spec: &ContainerSpec, host: &str) -> String {
         [only] if only == "." => String::new(),
         domains => domains.join(" "),
     };
-    let options = if spec.dns_options.is_empty() {
+    let mut options = if spec.dns_options.is_empty() {
         of_host("options").join(" ")
     } else {
         spec.dns_options.join(" ")
     };
+    if names && !options.split_whitespace().any(|option| option.starts_with("ndots:")) {
+        options = format!("{options} ndots:0").trim_start().to_owned();
+    }
     let mut text = String::new();
     for server in servers {
         // Writing to a string cannot fail.
@@ -99,22 +117,33 @@ mod tests {
             hostname: "web",
             domainname: "example.org",
             of_host: None,
-            address: Some([172, 30, 0, 2].into()),
-            gateway: Some([172, 30, 0, 1].into()),
+            addresses: &[[172, 30, 0, 2].into()],
+            host_gateways: &[[172, 30, 0, 1].into()],
             extra: &extra,
+            linked: &[([172, 30, 0, 7].into(), vec!["db".to_owned(), "postgres".to_owned()])],
         });
         assert!(text.starts_with("127.0.0.1\tlocalhost\n"));
-        assert!(text.ends_with("10.0.0.9\tdb\n172.30.0.1\thost.docker.internal\n172.30.0.2\tweb.example.org web\n"));
+        let end = "10.0.0.9\tdb\n172.30.0.1\thost.docker.internal\n172.30.0.7\tdb postgres\n172.30.0.2\tweb.example.org web\n";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]
     fn resolver_takes_from_the_host_what_is_not_wished() {
         let host = "nameserver 192.0.2.1\nsearch corp.example\noptions edns0\n";
         let mut spec = ContainerSpec::default();
-        assert_eq!(resolv_conf(&spec, host), host);
+        assert_eq!(resolv_conf(&spec, host, false), host);
         spec.dns_servers = vec![[1, 1, 1, 1].into()];
         spec.dns_search = vec![".".to_owned()];
         spec.dns_options = vec!["ndots:2".to_owned()];
-        assert_eq!(resolv_conf(&spec, host), "nameserver 1.1.1.1\noptions ndots:2\n");
+        assert_eq!(resolv_conf(&spec, host, false), "nameserver 1.1.1.1\noptions ndots:2\n");
+        assert_eq!(
+            resolv_conf(&spec, host, true),
+            "nameserver 127.0.0.11\noptions ndots:2\n"
+        );
+        spec.dns_options.clear();
+        assert_eq!(
+            resolv_conf(&spec, host, true),
+            "nameserver 127.0.0.11\noptions edns0 ndots:0\n"
+        );
     }
 }

@@ -13,8 +13,9 @@ use tracing::{info, warn};
 use super::actor::{Actor, lost};
 use super::lifecycle::Event;
 use super::service::starts_with_daemon;
-use super::{ContainerRecord, Containers, Phase};
-use crate::seam::{ActiveKey, Endpoint, Reattached, Table};
+use super::{ContainerRecord, Containers, NetworkMode, Phase, oci};
+use crate::network::Living;
+use crate::seam::{ActiveKey, Reattached, Table};
 use crate::{Result, ServiceError};
 
 /// An actor that is ready to run, with the first event it has to digest.
@@ -37,21 +38,9 @@ impl Containers {
             self.inner.with.volumes.hold(&record);
             ready.push(self.revive(record).await);
         }
-        let living: Vec<(ContainerId, Endpoint)> = ready
-            .iter()
-            .filter(|ready| ready.actor.task.is_some())
-            .flat_map(|ready| {
-                let id = ready.actor.record.id.clone();
-                ready
-                    .actor
-                    .life
-                    .state
-                    .endpoints
-                    .iter()
-                    .map(move |endpoint| (id.clone(), endpoint.clone()))
-            })
-            .collect();
-        self.inner.with.networks.adopt(&living).await?;
+        let living = ready.iter().filter(|ready| ready.actor.task.is_some());
+        let living = living.map(|ready| ready.actor.living()).collect();
+        self.inner.with.networks.adopt(living).await?;
         for Ready { actor, first } in ready {
             tokio::spawn(actor.run(first));
         }
@@ -133,6 +122,20 @@ impl Containers {
 }
 
 impl Actor {
+    /// Describes a container that runs to those who keep its networks.
+    fn living(&self) -> Living<'_> {
+        let namespace = match self.record.spec.network {
+            NetworkMode::Host | NetworkMode::Container(_) => None,
+            _ => self.inner.with.host.network_namespace(self.life.state.pid).ok(),
+        };
+        Living {
+            record: &self.record,
+            endpoints: &self.life.state.endpoints,
+            hostname: oci::hostname(&self.record),
+            namespace,
+        }
+    }
+
     /// Brings the life of a container that ran up to date with what was found.
     fn take_up(&mut self, found: Reattached) -> Option<Event> {
         match found {
@@ -153,6 +156,7 @@ impl Actor {
         let spec = &self.record.spec;
         let state = &mut self.life.state;
         state.endpoints.clear();
+        state.ports.clear();
         match state.phase {
             Phase::Removing => {
                 self.removal.volumes = state.remove_volumes;

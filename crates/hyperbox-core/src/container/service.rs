@@ -169,15 +169,13 @@ impl Containers {
     /// `Conflict` when it does not run, with Docker's text.
     pub async fn kill(&self, reference: &str, signal: Option<Signal>) -> Result<()> {
         let signal = signal.unwrap_or(Signal::KILL);
-        let handle = self.inner.table.find(reference)?;
+        let in_context = |error: ServiceError| error.in_context(&format!("cannot kill container: {reference}"));
+        let handle = self.inner.table.find(reference).map_err(in_context)?;
         let mut snapshot = handle.snapshot.clone();
         let ends = self
             .ask_handle(&handle, |reply| Command::Kill { signal, reply })
             .await
-            .map_err(|error| match error.kind() {
-                ErrorKind::Conflict => error.in_context(&format!("cannot kill container: {reference}")),
-                _ => error,
-            })?;
+            .map_err(in_context)?;
         if signal == Signal::KILL
             && let Some(ends) = ends
         {
@@ -200,7 +198,7 @@ impl Containers {
     /// Thaws a container's processes.
     ///
     /// # Errors
-    /// `Conflict` when it is not frozen.
+    /// `Internal`, as with Docker, when it is not frozen.
     pub async fn unpause(&self, reference: &str) -> Result<()> {
         self.ask(reference, |reply| Command::Unpause { reply }).await
     }

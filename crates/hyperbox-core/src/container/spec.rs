@@ -5,12 +5,14 @@
 //! created, so that a stored spec needs no image to be understood.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use hyperbox_types::{ByteSize, ContainerId, Platform, Signal, VolumeName};
 use serde::{Deserialize, Serialize};
+
+use crate::seam::PortRequest;
 
 /// A container as it is wished for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,12 +60,17 @@ pub struct ContainerSpec {
     pub mounts: Vec<MountRequest>,
     /// Whether the root filesystem refuses writes.
     pub read_only_root: bool,
-    /// Network.
+    /// Whose network it uses.
     pub network: NetworkMode,
-    /// Wished MAC address.
-    pub mac_address: Option<String>,
-    /// Wished IPv4 address.
-    pub address: Option<IpAddr>,
+    /// The networks it joins when it starts, by name. Completed at creation: the network of the mode is among them unless the
+    /// container was disconnected from it.
+    pub networks: BTreeMap<String, EndpointWish>,
+    /// Ports of the host that lead to its own.
+    pub ports: Vec<PortRequest>,
+    /// Publish every declared port on some port of the host.
+    pub publish_all_ports: bool,
+    /// Containers of the default bridge that it knows by another name: name or id, and alias.
+    pub links: Vec<(String, String)>,
     /// Name servers; the host's when empty.
     pub dns_servers: Vec<IpAddr>,
     /// Resolver search domains; the host's when empty.
@@ -127,8 +134,10 @@ impl Default for ContainerSpec {
             mounts: Vec::new(),
             read_only_root: false,
             network: NetworkMode::Default,
-            mac_address: None,
-            address: None,
+            networks: BTreeMap::new(),
+            ports: Vec::new(),
+            publish_all_ports: false,
+            links: Vec::new(),
             dns_servers: Vec::new(),
             dns_search: Vec::new(),
             dns_options: Vec::new(),
@@ -236,14 +245,36 @@ pub enum NetworkMode {
     /// The default bridge, not chosen explicitly.
     #[default]
     Default,
-    /// A bridge network by name or id; `bridge` is the default one.
-    Bridge(String),
+    /// A network by name or id; `bridge` is the default one.
+    Named(String),
     /// The host's network.
     Host,
     /// Nothing but loopback.
     None,
     /// The network of another container (name or id).
     Container(String),
+}
+
+/// How a container wishes to join a network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointWish {
+    /// Wished address.
+    pub ipv4: Option<Ipv4Addr>,
+    /// Wished IPv6 address.
+    pub ipv6: Option<Ipv6Addr>,
+    /// Further addresses of link-local scope.
+    pub link_local: Vec<IpAddr>,
+    /// Wished MAC address.
+    pub mac_address: Option<String>,
+    /// Further names in this network.
+    pub aliases: Vec<String>,
+    /// Containers that it knows by another name there: name or id, and alias.
+    pub links: Vec<(String, String)>,
+    /// Options for the driver.
+    pub options: BTreeMap<String, String>,
+    /// The network with the highest one gives the default route.
+    pub gateway_priority: i64,
 }
 
 /// Limits; `None` and empty mean unlimited.

@@ -8,7 +8,7 @@ use hyperbox_types::{ContainerId, ContainerName, DiffId, ImageId, VolumeName};
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerSpec, Propagation};
-use crate::seam::Endpoint;
+use crate::seam::{Endpoint, PublishedPort};
 use crate::time::Timestamp;
 
 /// Where a container is in its life.
@@ -78,6 +78,8 @@ pub struct ContainerState {
     pub remove_volumes: bool,
     /// Presence in networks while it runs.
     pub endpoints: Vec<Endpoint>,
+    /// Published ports while it runs.
+    pub ports: Vec<PublishedPort>,
     /// Health, where there is a check.
     pub health: Option<HealthState>,
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Pushing: all blobs, then the manifest, which makes the image visible in the registry.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hyperbox_types::ImageReference;
 
@@ -16,27 +18,41 @@ use crate::{Result, ServiceError};
 const PARALLEL: usize = 4;
 
 impl Images {
-    /// Pushes an image under its name.
-    ///
-    /// # Errors
-    /// `NotFound` when no image has that name.
-    pub async fn push(&self, reference: ImageReference, credentials: Option<Credentials>) -> Result<ProgressStream> {
-        let record = self.get(&reference.to_string()).map_err(|_| {
-            ServiceError::not_found(format!(
-                "An image does not exist locally with the tag: {}",
-                reference.familiar()
-            ))
-        })?;
+    /// Pushes an image under its name. Failures are told in the course of it, also when there is no such image.
+    pub fn push(&self, reference: ImageReference, credentials: Option<Credentials>) -> ProgressStream {
         let (progress, receiver) = progress_channel();
         let images = self.clone();
-        Ok(run(receiver, async move {
-            let pushed = images
-                .upload(&record, &reference, credentials.as_ref(), &progress)
-                .await;
+        run(receiver, async move {
+            let status = format!("The push refers to repository [{}]", reference.repository());
+            tell(&progress, TransferProgress::Status { id: None, status });
+            let pushed = match images.to_push(&reference) {
+                Ok(record) => {
+                    images
+                        .upload(&record, &reference, credentials.as_ref(), &progress)
+                        .await
+                }
+                Err(error) => Err(error),
+            };
             if let Err(error) = pushed {
                 tell_end(&progress, TransferProgress::Failed(error)).await;
             }
-        }))
+        })
+    }
+
+    /// Finds the image of a name; the refusals tell an unknown repository from an unknown tag, as Docker's do.
+    fn to_push(&self, reference: &ImageReference) -> Result<Arc<ImageRecord>> {
+        self.get(&reference.to_string()).map_err(|_| {
+            let repository = reference.repository();
+            let known = |image: &ImageRecord| image.references.iter().any(|name| name.repository() == repository);
+            ServiceError::not_found(if self.list().iter().any(|image| known(image)) {
+                format!("tag does not exist: {}", reference.familiar())
+            } else {
+                format!(
+                    "An image does not exist locally with the tag: {}",
+                    repository.familiar()
+                )
+            })
+        })
     }
 
     async fn upload(
@@ -47,14 +63,6 @@ impl Images {
         progress: &Progress,
     ) -> Result<()> {
         let _lease = self.lease(record).await;
-        let message = format!("The push refers to repository [{}]", reference.repository());
-        tell(
-            progress,
-            TransferProgress::Status {
-                id: None,
-                status: message,
-            },
-        );
         let mount_from = mount_sources(record, reference);
         let layers = record.layers.iter().map(|layer| &layer.blob);
         let uploads: Vec<_> = layers

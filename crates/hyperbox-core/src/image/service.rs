@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use futures_util::Stream;
-use hyperbox_types::{ByteSize, DiffId, Digest, ImageId, ImageReference};
+use hyperbox_types::{ByteSize, DiffId, Digest, ImageId, ImageReference, RootMount};
 use tracing::warn;
 
 use super::lease::{LayerLease, Leases};
@@ -176,6 +176,12 @@ impl Images {
     pub fn get(&self, reference: &str) -> Result<Arc<ImageRecord>> {
         let table = self.table();
         find(&table, reference).ok_or_else(|| no_such_image(reference))
+    }
+
+    /// Returns where an image's files are; `None` when a layer of it is not unpacked.
+    pub fn root(&self, record: &ImageRecord) -> Option<RootMount> {
+        let layers: Vec<DiffId> = record.layers.iter().map(|layer| layer.diff_id.clone()).collect();
+        self.inner.with.snapshotter.view(&layers).ok()
     }
 
     /// Tells whether an image is here.

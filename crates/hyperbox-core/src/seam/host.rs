@@ -64,6 +64,15 @@ pub struct LinkCounters {
     pub tx_dropped: u64,
 }
 
+/// The processors and memory nodes of the machine, in the kernel's list format (`cpuset(7)`), such as `0-3`; empty when unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProcessorSets {
+    /// Processors that are online.
+    pub processors: String,
+    /// Memory nodes that are online.
+    pub memory_nodes: String,
+}
+
 /// What exists at a path of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathKind {
@@ -76,7 +85,7 @@ pub enum PathKind {
 }
 
 /// Reads the machine. All calls are quick and may block for a moment; none changes anything but
-/// [`Host::create_directory`] and [`Host::remove_directory`].
+/// [`Host::create_directory`], [`Host::remove_directory`] and [`Host::rewrite_file`].
 pub trait Host: Send + Sync + std::fmt::Debug {
     /// Returns the device at a path, or all devices below a directory.
     fn devices(&self, path: &Path) -> Result<Vec<DeviceNode>, HostError>;
@@ -93,6 +102,9 @@ pub trait Host: Send + Sync + std::fmt::Debug {
     /// Removes a container's own directory (at most a few small files); removing what is not there succeeds.
     fn remove_directory(&self, path: &Path) -> Result<(), HostError>;
 
+    /// Replaces the text of one of a container's own files in place: it is mounted into the container, which keeps seeing it.
+    fn rewrite_file(&self, path: &Path, text: &str) -> Result<(), HostError>;
+
     /// Opens the network namespace of a process.
     fn network_namespace(&self, pid: u32) -> Result<OwnedFd, HostError>;
 
@@ -107,6 +119,9 @@ pub trait Host: Send + Sync + std::fmt::Debug {
 
     /// Returns how many processors are usable.
     fn online_cpus(&self) -> u32;
+
+    /// Returns which processors and memory nodes there are.
+    fn processor_sets(&self) -> ProcessorSets;
 
     /// Returns the machine's host name.
     fn hostname(&self) -> String;

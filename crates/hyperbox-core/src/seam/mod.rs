@@ -6,21 +6,30 @@
 
 mod content;
 mod host;
+mod names;
 mod network;
+mod ports;
 mod records;
 mod registry;
+mod sandbox;
 mod snapshot;
 mod task;
 mod volume;
 
 pub(crate) use content::io_kind;
 pub use content::{BlobInfo, ContentError, ContentStore, ContentWriter};
-pub use host::{DeviceNode, Host, HostError, LinkCounters, PathKind, ProcessInfo};
-pub use network::{Endpoint, EndpointRequest, NetworkDriver, NetworkError, NetworkSettings, Sandbox, SandboxRequest};
+pub use host::{DeviceNode, Host, HostError, LinkCounters, PathKind, ProcessInfo, ProcessorSets};
+pub use names::{Announcement, NameServer, NameService, ResolverSettings};
+pub use network::{
+    AddressPool, DefaultRoutes, Endpoint, EndpointRequest, NetworkDriver, NetworkError, NetworkSettings, NetworkWish,
+    PoolWish, Sandbox, SandboxRequest,
+};
+pub use ports::{PortPublisher, PortRequest, PublishRequest, PublishedPort};
 pub use records::{Change, Records, RecordsError, Table};
 pub use registry::{
     BlobStream, Credentials, Descriptor, FetchedManifest, PushOutcome, Registry, RegistryError, RegistryFault,
 };
+pub use sandbox::{NameSockets, Routes, Sandboxes};
 pub use snapshot::{
     ActiveKey, Compression, FileChange, FileChangeKind, SnapshotError, Snapshotter, StagedLayer, Usage,
 };

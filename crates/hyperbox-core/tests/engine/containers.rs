@@ -13,7 +13,7 @@ use hyperbox_types::{ByteSize, ContainerName, ErrorKind, Signal, VolumeName};
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
-use crate::world::{create, exit_code, reach, spec, with_app};
+use crate::world::{create, exit_code, reach, spec, task, with_app};
 
 const ALL: Streams = Streams {
     stdin: true,
@@ -40,7 +40,7 @@ async fn create_start_exit_remove() {
             .iter()
             .any(|(path, text)| path.ends_with("hosts") && text.contains("localhost"))
     );
-    world.task(&engine, "web").exit(3);
+    task(&world, &engine, "web").exit(3);
     assert_eq!(exit_code(&engine, &id).await, 3);
     reach(&engine, "web", Phase::Exited).await;
     engine
@@ -142,10 +142,10 @@ async fn bad_wishes_are_refused_and_leave_nothing() {
         ),
         (
             ContainerSpec {
-                network: NetworkMode::Bridge("nosuch".into()),
+                links: vec![("nosuch".to_owned(), "db".to_owned())],
                 ..spec()
             },
-            "network nosuch not found",
+            "could not get container for nosuch: No such container: nosuch",
         ),
         (
             ContainerSpec {
@@ -214,8 +214,8 @@ async fn stop_is_polite_then_firm() {
         ErrorKind::NotModified
     );
     engine.containers.start("web").await.expect("start");
-    world.task(&engine, "web").ignore(Signal::TERM);
-    let task = world.task(&engine, "web");
+    task(&world, &engine, "web").ignore(Signal::TERM);
+    let task = task(&world, &engine, "web");
     engine.containers.stop("web", options).await.expect("stop");
     assert_eq!(task.signals(), [Signal::TERM, Signal::KILL]);
     assert_eq!(exit_code(&engine, "web").await, 137);
@@ -250,14 +250,14 @@ async fn restart_policy_starts_again() {
     )
     .await;
     engine.containers.start("web").await.expect("start");
-    world.task(&engine, "web").exit(1);
+    task(&world, &engine, "web").exit(1);
     crate::world::eventually("the second launch", || match world.tasks.launched().len() {
         2 => Ok(()),
         count => Err(format!("{count} launches")),
     })
     .await;
     reach(&engine, "web", Phase::Running).await;
-    world.task(&engine, "web").exit(1);
+    task(&world, &engine, "web").exit(1);
     reach(&engine, "web", Phase::Exited).await;
     assert_eq!(engine.containers.get("web").expect("record").state.restart_count, 1);
 }
@@ -290,7 +290,7 @@ async fn pause_and_unpause() {
     engine.containers.start("web").await.expect("start");
     engine.containers.pause("web").await.expect("pause");
     reach(&engine, "web", Phase::Paused).await;
-    assert!(world.task(&engine, "web").paused());
+    assert!(task(&world, &engine, "web").paused());
     assert!(engine.containers.pause("web").await.is_err());
     engine.containers.unpause("web").await.expect("unpause");
     reach(&engine, "web", Phase::Running).await;
@@ -327,7 +327,7 @@ async fn auto_removal_takes_anonymous_volumes_along() {
         "{}",
         error.message()
     );
-    world.task(&engine, "web").exit(7);
+    task(&world, &engine, "web").exit(7);
     assert_eq!(waiter.finish().await.exit_code, 7);
     let names: Vec<String> = engine
         .volumes
@@ -372,7 +372,7 @@ async fn removal_of_a_running_container_needs_force() {
         .expect_err("runs");
     assert_eq!(
         error.message(),
-        "cannot remove container \"/web\": container is running: stop the container before removal or force remove"
+        "cannot remove container \"web\": container is running: stop the container before removing or force remove"
     );
     let options = RemoveOptions {
         force: true,
@@ -402,7 +402,7 @@ async fn limits_change_while_running() {
         )
         .await
         .expect("update");
-    assert_eq!(world.task(&engine, "web").updates(), ["{\"pids\":{\"limit\":7}}"]);
+    assert_eq!(task(&world, &engine, "web").updates(), ["{\"pids\":{\"limit\":7}}"]);
     assert_eq!(
         engine.containers.get("web").expect("record").spec.resources.pids,
         Some(7)

@@ -3,6 +3,7 @@
 
 mod containers;
 mod images;
+mod networks;
 mod races;
 mod restart;
 mod world;

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use crate::world::{create, eventually, reach, spec, with_app};
+use crate::world::{create, eventually, reach, spec, task, with_app};
 
 /// Long enough for anything that does not hang.
 const SOON: Duration = Duration::from_secs(20);
@@ -68,7 +68,7 @@ async fn events_come_in_dockers_order() {
         .expect("restart");
     engine.containers.pause("web").await.expect("pause");
     engine.containers.unpause("web").await.expect("unpause");
-    world.task(&engine, "web").ignore(Signal::TERM);
+    task(&world, &engine, "web").ignore(Signal::TERM);
     let quick = StopOptions {
         signal: None,
         timeout: Some(Duration::from_millis(1)),
@@ -121,7 +121,7 @@ async fn a_stop_overtakes_a_restart() {
     let (world, engine) = with_app().await;
     create(&engine, "web", spec()).await;
     engine.containers.start("web").await.expect("start");
-    let task = world.task(&engine, "web");
+    let task = task(&world, &engine, "web");
     task.ignore(Signal::TERM);
     let patient = StopOptions {
         signal: None,
@@ -155,7 +155,7 @@ async fn whoever_stops_is_answered_though_it_runs_again() {
     let (world, engine) = with_app().await;
     create(&engine, "web", spec()).await;
     engine.containers.start("web").await.expect("start");
-    let task = world.task(&engine, "web");
+    let task = task(&world, &engine, "web");
     task.ignore(Signal::TERM);
     let patient = StopOptions {
         signal: None,
@@ -203,7 +203,7 @@ async fn between_two_runs_everything_answers_at_once() {
         for _ in 0..5 {
             let next = engine.containers.wait(name, WaitCondition::NextExit).expect("wait");
             reach(&engine, name, Phase::Running).await;
-            world.task(&engine, name).exit(1);
+            task(&world, &engine, name).exit(1);
             soon("exit", next.finish()).await;
         }
         reach(&engine, name, Phase::Restarting).await;
@@ -275,7 +275,7 @@ async fn attached_streams_wait_for_the_next_start_or_the_removal() {
     let (world, engine) = with_app().await;
     create(&engine, "web", spec()).await;
     engine.containers.start("web").await.expect("start");
-    world.task(&engine, "web").exit(0);
+    task(&world, &engine, "web").exit(0);
     reach(&engine, "web", Phase::Exited).await;
     let mut attached = engine.containers.attach("web", OUTPUT).await.expect("attach");
     world.tasks.script_next(Script {
@@ -381,7 +381,7 @@ async fn one_transaction_for_a_start_and_two_for_an_end_with_removal() {
     engine.containers.start("web").await.expect("start");
     assert_eq!(world.records.applied() - before, 1);
     let removed = engine.containers.wait("web", WaitCondition::Removed).expect("wait");
-    world.task(&engine, "web").exit(0);
+    task(&world, &engine, "web").exit(0);
     soon("removal", removed.finish()).await;
     assert_eq!(world.records.applied() - before, 3);
 }
@@ -412,7 +412,7 @@ async fn health_belongs_to_a_run() {
         record.state.health.as_ref().map(|health| health.status)
     };
     assert_eq!(status(), Some(HealthStatus::Starting));
-    let task = world.task(&engine, "web");
+    let task = task(&world, &engine, "web");
     eventually("a verdict", || {
         for exec in task.execs() {
             task.exit_exec(&exec, 0);
@@ -430,7 +430,7 @@ async fn health_belongs_to_a_run() {
         .expect("restart");
     assert_eq!(status(), Some(HealthStatus::Starting), "the new run has no verdict yet");
     let first = task.execs().len();
-    let second = world.task(&engine, "web");
+    let second = crate::world::task(&world, &engine, "web");
     eventually("the prober of the new run", || match second.execs().len() {
         0 => Err("no check yet".to_owned()),
         _ => Ok(()),

@@ -8,7 +8,7 @@ use hyperbox_core::seam::{ActiveKey, Change, ContentStore, Records, Snapshotter,
 use hyperbox_types::{ContainerId, ContainerName};
 use tokio::runtime::Runtime;
 
-use crate::world::{World, create, eventually, exit_code, reach, spec, with_app};
+use crate::world::{World, create, eventually, exit_code, reach, spec, task, with_app};
 
 fn scheduler() -> Runtime {
     Runtime::new().expect("scheduler")
@@ -39,7 +39,7 @@ fn running_containers_are_adopted() {
             Phase::Running
         );
         assert_eq!(world.network.endpoints().len(), 1, "the endpoint is still its own");
-        world.task(&engine, "web").exit(5);
+        task(&world, &engine, "web").exit(5);
         assert_eq!(exit_code(&engine, "web").await, 5);
     });
 }

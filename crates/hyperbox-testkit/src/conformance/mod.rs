@@ -5,6 +5,7 @@
 //! only the trait, so that a wrong expectation shows as soon as a second implementation runs it.
 
 pub mod content;
+pub mod names;
 pub mod network;
 pub mod records;
 pub mod snapshot;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! A machine with two processors, a few devices, and nothing that can break.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use hyperbox_core::seam::{DeviceNode, Host, HostError, LinkCounters, PathKind, ProcessInfo};
+use hyperbox_core::seam::{DeviceNode, Host, HostError, LinkCounters, PathKind, ProcessInfo, ProcessorSets};
 use hyperbox_core::time::Timestamp;
 
 use super::fault::lock;
@@ -15,6 +15,7 @@ use super::fault::lock;
 #[derive(Debug, Clone, Default)]
 pub struct FakeHost {
     directories: Arc<Mutex<BTreeSet<PathBuf>>>,
+    files: Arc<Mutex<BTreeMap<PathBuf, String>>>,
 }
 
 impl FakeHost {
@@ -26,6 +27,11 @@ impl FakeHost {
     /// Pretends that a directory exists.
     pub fn add_directory(&self, path: impl Into<PathBuf>) {
         lock(&self.directories).insert(path.into());
+    }
+
+    /// Returns the last text that a file was rewritten with.
+    pub fn rewritten(&self, path: &Path) -> Option<String> {
+        lock(&self.files).get(path).cloned()
     }
 
     /// Returns the directories that exist.
@@ -89,6 +95,11 @@ impl Host for FakeHost {
         Ok(())
     }
 
+    fn rewrite_file(&self, path: &Path, text: &str) -> Result<(), HostError> {
+        lock(&self.files).insert(path.to_owned(), text.to_owned());
+        Ok(())
+    }
+
     fn network_namespace(&self, pid: u32) -> Result<OwnedFd, HostError> {
         let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
         // Any open file will do: nobody enters it.
@@ -126,6 +137,13 @@ impl Host for FakeHost {
 
     fn online_cpus(&self) -> u32 {
         2
+    }
+
+    fn processor_sets(&self) -> ProcessorSets {
+        ProcessorSets {
+            processors: "0-1".to_owned(),
+            memory_nodes: "0".to_owned(),
+        }
     }
 
     fn hostname(&self) -> String {

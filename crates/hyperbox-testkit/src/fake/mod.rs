@@ -11,9 +11,12 @@
 mod content;
 mod fault;
 mod host;
+mod names;
 mod network;
+mod ports;
 mod records;
 mod registry;
+mod sandbox;
 mod snapshot;
 mod task;
 mod volume;
@@ -23,9 +26,12 @@ mod tests;
 
 pub use content::MemoryContent;
 pub use host::FakeHost;
+pub use names::FakeNames;
 pub use network::FakeNetwork;
+pub use ports::FakePorts;
 pub use records::MemoryRecords;
 pub use registry::FakeRegistry;
+pub use sandbox::FakeSandboxes;
 pub use snapshot::FakeSnapshotter;
 pub use task::{FakeTask, FakeTaskRuntime, LaunchedTask, Script};
 pub use volume::FakeVolumes;

@@ -42,6 +42,14 @@ impl Host for TestHost {
     fn remove_directory(&self, _: &Path) -> std::result::Result<(), HostError> {
         Ok(())
     }
+    fn rewrite_file(&self, _: &Path, _: &str) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    fn processor_sets(&self) -> crate::seam::ProcessorSets {
+        crate::seam::ProcessorSets::default()
+    }
+
     fn network_namespace(&self, pid: u32) -> std::result::Result<std::os::fd::OwnedFd, HostError> {
         Err(HostError {
             operation: "open",
