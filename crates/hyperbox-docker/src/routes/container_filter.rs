@@ -151,7 +151,7 @@ fn in_network(record: &ContainerRecord, wanted: &str) -> bool {
         NetworkMode::Default => "bridge",
         NetworkMode::Host => "host",
         NetworkMode::None => "none",
-        NetworkMode::Bridge(name) => name,
+        NetworkMode::Named(name) => name,
         NetworkMode::Container(_) => return false,
     };
     name == wanted

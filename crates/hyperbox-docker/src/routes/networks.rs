@@ -38,10 +38,10 @@ async fn list(call: Call) -> ApiResult<Answer> {
         .networks
         .list()
         .iter()
-        .filter(|record| filters.exact("driver", &record.driver))
+        .filter(|record| filters.exact("driver", &record.spec.driver))
         .filter(|record| filters.prefix("id", record.id.as_str()))
         .filter(|record| filters.pattern("name", record.name.as_str()))
-        .filter(|record| filters.labels(&record.labels))
+        .filter(|record| filters.labels(&record.spec.labels))
         // All are predefined, and those never dangle.
         .filter(|_| filters.exact("scope", "local") && filters.exact("type", "builtin") && dangling != Some(true))
         .map(|record| network(record, &[]))

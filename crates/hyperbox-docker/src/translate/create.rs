@@ -5,10 +5,11 @@
 //! containers is the engine's to judge. What this version of the engine cannot do at all (publishing ports, links, device requests) is
 //! an error rather than silently left out.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hyperbox_core::container::{ContainerSpec, NetworkMode, RestartPolicy};
+use hyperbox_core::container::{ContainerSpec, EndpointWish, NetworkMode, RestartPolicy};
 use hyperbox_types::{ByteSize, Platform, Signal};
 
 use super::complete::{Defaults, complete};
@@ -71,8 +72,10 @@ pub(crate) fn translate(body: CreateBody, platform: Option<Platform>, defaults: 
         mounts: mounts::requests(host, &body.volumes)?,
         read_only_root: host.readonly_rootfs,
         network,
-        mac_address: endpoint.mac_address,
-        address: endpoint.address,
+        networks: BTreeMap::from([(primary(&body.host_config).to_owned(), endpoint)]),
+        ports: Vec::new(),
+        publish_all_ports: host.publish_all_ports,
+        links: Vec::new(),
         dns_servers: name_servers(&host.dns)?,
         dns_search: host.dns_search.clone(),
         dns_options: host.dns_options.clone(),
@@ -187,10 +190,7 @@ fn check_ports(host: &HostConfig, network: &NetworkMode, warnings: &mut Vec<Stri
         NetworkMode::Container(_) => Err(ApiError::bad_request(
             "conflicting options: port publishing and the container type network mode",
         )),
-        NetworkMode::Default | NetworkMode::Bridge(_) => Err(ApiError::not_implemented(
-            "publishing ports is not supported by this version of HyperBox",
-        )
-        .with_hint("use --network host, or the container's own address")),
+        NetworkMode::Default | NetworkMode::Named(_) => Ok(()),
     }
 }
 
@@ -211,9 +211,11 @@ fn with_protocol(port: &str) -> String {
     }
 }
 
-struct EndpointWish {
-    address: Option<IpAddr>,
-    mac_address: Option<String>,
+fn primary(host: &HostConfig) -> &str {
+    match host.network_mode.as_str() {
+        "" | "default" => "bridge",
+        other => other,
+    }
 }
 
 /// What the client wishes for the endpoint in its (only) network.
@@ -236,8 +238,9 @@ fn endpoint(body: &CreateBody) -> ApiResult<EndpointWish> {
         return Err(ApiError::bad_request(message));
     }
     Ok(EndpointWish {
-        address,
+        ipv4: address,
         mac_address: mac_address.map(str::to_owned),
+        ..EndpointWish::default()
     })
 }
 

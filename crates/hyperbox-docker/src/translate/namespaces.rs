@@ -59,7 +59,7 @@ pub(crate) fn network_mode(text: &str) -> ApiResult<NetworkMode> {
                 "invalid network mode: invalid container format container:<name|id>",
             )),
             Some(name) => Ok(NetworkMode::Container(name.to_owned())),
-            None => Ok(NetworkMode::Bridge(other.to_owned())),
+            None => Ok(NetworkMode::Named(other.to_owned())),
         },
     }
 }

@@ -58,13 +58,13 @@ pub(crate) fn endpoints(
             NetworkMode::Default => "bridge",
             NetworkMode::Host => "host",
             NetworkMode::None => "none",
-            NetworkMode::Bridge(name) => name,
+            NetworkMode::Named(name) => name,
             NetworkMode::Container(_) => return networks,
         };
         // Host and none are joined for good at creation; a bridge only while the container runs.
         let joined = known
             .named(name)
-            .filter(|network| network.settings.is_none() && record.state.started_at.is_some());
+            .filter(|network| network.settings.pools.is_empty() && record.state.started_at.is_some());
         let network_id = joined.map(|network| network.id.to_string()).unwrap_or_default();
         networks.insert(
             name.to_owned(),
@@ -89,43 +89,33 @@ pub(crate) fn endpoints(
     networks
 }
 
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
 fn running(record: &ContainerRecord, endpoint: &Endpoint) -> EndpointSettings {
     EndpointSettings {
         mac_address: endpoint.mac_address.clone(),
         network_id: endpoint.network.to_string(),
         endpoint_id: endpoint_id(&record.id, endpoint),
-        gateway: endpoint.gateway.to_string(),
-        ip_address: endpoint.address.to_string(),
-        ip_prefix_len: endpoint.prefix_length,
+        gateway: text(endpoint.gateway_ipv4),
+        ip_address: text(endpoint.ipv4.map(|net| net.addr())),
+        ip_prefix_len: endpoint.ipv4.map_or(0, |net| net.prefix_len()),
         ..EndpointSettings::default()
     }
 }
 
 /// Shows a network; `containers` are those whose presence is told (a list tells none).
 pub(crate) fn network(record: &NetworkRecord, containers: &[Arc<ContainerRecord>]) -> Network {
-    let settings = record.settings.as_ref();
-    let config = settings.map(|settings| {
-        vec![IpamConfig {
-            subnet: settings.subnet.clone(),
-            gateway: settings.gateway.to_string(),
-        }]
-    });
-    let options = settings.map(|settings| {
-        BTreeMap::from([
-            (
-                "com.docker.network.bridge.default_bridge",
-                (record.name.as_str() == "bridge").to_string(),
-            ),
-            ("com.docker.network.bridge.enable_icc", "true".to_owned()),
-            (
-                "com.docker.network.bridge.enable_ip_masquerade",
-                settings.masquerade.to_string(),
-            ),
-            ("com.docker.network.bridge.host_binding_ipv4", "0.0.0.0".to_owned()),
-            ("com.docker.network.bridge.name", settings.bridge.clone()),
-            ("com.docker.network.driver.mtu", settings.mtu.to_string()),
-        ])
-    });
+    let config = record
+        .settings
+        .pools
+        .iter()
+        .map(|pool| IpamConfig {
+            subnet: pool.subnet.to_string(),
+            gateway: text(pool.gateway),
+        })
+        .collect();
     let members = containers.iter().filter_map(|container| {
         let endpoint = container
             .state
@@ -136,7 +126,7 @@ pub(crate) fn network(record: &NetworkRecord, containers: &[Arc<ContainerRecord>
             name: container.name.to_string(),
             endpoint_id: endpoint_id(&container.id, endpoint),
             mac_address: endpoint.mac_address.clone(),
-            ipv4_address: format!("{}/{}", endpoint.address, endpoint.prefix_length),
+            ipv4_address: text(endpoint.ipv4),
             ipv6_address: String::new(),
         };
         Some((container.id.to_string(), member))
@@ -146,13 +136,13 @@ pub(crate) fn network(record: &NetworkRecord, containers: &[Arc<ContainerRecord>
         id: record.id.to_string(),
         created: record.created_at.to_string(),
         scope: "local",
-        driver: record.driver.clone(),
+        driver: record.spec.driver.clone(),
         enable_ipv4: true,
         enable_ipv6: false,
         ipam: Ipam {
             driver: "default",
             options: None,
-            config,
+            config: Some(config),
         },
         internal: false,
         attachable: false,
@@ -160,7 +150,7 @@ pub(crate) fn network(record: &NetworkRecord, containers: &[Arc<ContainerRecord>
         config_from: json!({ "Network": "" }),
         config_only: false,
         containers: members.collect(),
-        options: options.unwrap_or_default(),
-        labels: record.labels.clone(),
+        options: record.spec.options.clone(),
+        labels: record.spec.labels.clone(),
     }
 }

@@ -75,7 +75,7 @@ pub(crate) struct Network {
     #[serde(rename = "Containers")]
     pub containers: BTreeMap<String, NetworkContainer>,
     #[serde(rename = "Options")]
-    pub options: BTreeMap<&'static str, String>,
+    pub options: BTreeMap<String, String>,
     #[serde(rename = "Labels")]
     pub labels: BTreeMap<String, String>,
 }
