@@ -9,6 +9,7 @@ mod config;
 mod host;
 mod instance;
 mod listener;
+mod unpublished;
 mod wiring;
 
 use std::path::PathBuf;

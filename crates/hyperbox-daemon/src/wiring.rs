@@ -4,22 +4,25 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use hyperbox_cni::CniDriver;
 use hyperbox_core::Engine;
 use hyperbox_core::container::{self, Containers, Dependencies};
 use hyperbox_core::event::Events;
 use hyperbox_core::exec::Execs;
 use hyperbox_core::image::{ImageDependencies, Images};
-use hyperbox_core::network::{BridgeWishes, Networks};
-use hyperbox_core::seam::{Change, Host, NetworkDriver, Records, Snapshotter, Table, TaskRuntime};
+use hyperbox_core::network::{BridgeWishes, NetworkDependencies, Networks};
+use hyperbox_core::seam::{Change, Host, Records, Snapshotter, Table, TaskRuntime};
 use hyperbox_core::system::{System, SystemFacts};
 use hyperbox_core::time::Timestamp;
 use hyperbox_core::volume::Volumes;
-use hyperbox_net::BridgeDriver;
+use hyperbox_dns::{Configuration, Names};
+use hyperbox_net::Mechanisms;
 use hyperbox_registry::DistributionClient;
 use hyperbox_snapshot::OverlaySnapshotter;
 use hyperbox_store::{FileContent, LocalVolumes, SqliteRecords};
 use hyperbox_task::ShimTaskRuntime;
 use hyperbox_types::ByteSize;
+use tokio::runtime::Handle;
 
 use crate::config::{Config, SnapshotterKind};
 use crate::host::{LinuxHost, Machine};
@@ -48,7 +51,6 @@ pub(crate) async fn engine(config: &Config, machine: &Machine) -> Result<Engine>
     let volume_driver = Arc::new(LocalVolumes::open(&root.join("volumes"))?);
     let registry = Arc::new(DistributionClient::new(registry_config(config)).context("setting registry")?);
     let store_id = store_id(records.as_ref())?;
-    let network_driver: Arc<dyn NetworkDriver> = Arc::new(BridgeDriver::open(network_config(config, &store_id))?);
     let tasks: Arc<dyn TaskRuntime> = Arc::new(ShimTaskRuntime::open(task_config(config))?);
 
     let images = Images::open(ImageDependencies {
@@ -70,7 +72,8 @@ pub(crate) async fn engine(config: &Config, machine: &Machine) -> Result<Engine>
         bridge: wish(&config.network.bridge),
         subnet: wish(&config.network.subnet),
     };
-    let networks = Networks::open(network_driver, records.as_ref(), events.clone(), &wishes).await?;
+    let mechanisms = network_mechanisms(config, &store_id, &records, &events)?;
+    let networks = Networks::open(mechanisms, &wishes).await?;
     let containers = Containers::new(
         container::Config {
             containers_dir,
@@ -144,6 +147,25 @@ fn registry_config(config: &Config) -> hyperbox_registry::Config {
     }
 }
 
+fn network_mechanisms(
+    config: &Config,
+    store_id: &str,
+    records: &Arc<dyn Records>,
+    events: &Events,
+) -> Result<NetworkDependencies> {
+    let kernel = Mechanisms::open(network_config(config, store_id))?;
+    let cni = hyperbox_cni::Config::new(config.root.join("cni"));
+    let cni = CniDriver::open(cni, kernel.sandboxes.clone())?;
+    Ok(NetworkDependencies {
+        drivers: vec![kernel.bridge, kernel.host, kernel.null, Arc::new(cni)],
+        sandboxes: kernel.sandboxes,
+        ports: Arc::new(crate::unpublished::Unpublished),
+        names: Arc::new(Names::new(Handle::current(), Configuration::default())),
+        records: Arc::clone(records),
+        events: events.clone(),
+    })
+}
+
 fn network_config(config: &Config, store_id: &str) -> hyperbox_net::Config {
     let instance = if config.is_default_instance() {
         hyperbox_net::Config::DEFAULT_INSTANCE.to_owned()
@@ -153,6 +175,10 @@ fn network_config(config: &Config, store_id: &str) -> hyperbox_net::Config {
     hyperbox_net::Config {
         instance,
         mtu: config.network.mtu,
+        default_pools: match config.network.default_address_pools.as_slice() {
+            [] => hyperbox_net::Config::standard_pools(),
+            pools => pools.to_vec(),
+        },
         ..hyperbox_net::Config::default()
     }
 }

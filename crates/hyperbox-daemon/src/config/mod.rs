@@ -78,13 +78,14 @@ pub(crate) enum SnapshotterKind {
     Overlay,
 }
 
-/// The default network.
+/// Networks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Network {
     pub bridge: String,
     pub subnet: String,
     pub mtu: u32,
+    pub default_address_pools: Vec<hyperbox_net::Pool>,
 }
 
 /// Registries.
@@ -202,6 +203,14 @@ impl Config {
         if !(68..=65_535).contains(&self.network.mtu) {
             return value("network.mtu", "must be between 68 and 65535");
         }
+        let pools = &self.network.default_address_pools;
+        if pools
+            .iter()
+            .any(|pool| pool.size < pool.base.prefix_len() || pool.size > pool.base.max_prefix_len())
+        {
+            let problem = "each size must be a prefix length between the base's own and that of one address";
+            return value("network.default_address_pools", problem);
+        }
         self.listen()?;
         Ok(())
     }
@@ -299,6 +308,14 @@ mod tests {
             ("root = 7", "expected"),
             ("root = \"relative\"", "root"),
             ("[network]\nmtu = 3", "network.mtu"),
+            (
+                "[network]\ndefault_address_pools = [{ base = \"10.0.0.0/16\", size = 8 }]",
+                "network.default_address_pools",
+            ),
+            (
+                "[network]\ndefault_address_pools = [{ base = \"10.0.0.0\", size = 24 }]",
+                "t.toml",
+            ),
             ("hosts = [\"tcp://0.0.0.0:1\"]", "hosts"),
             ("[storage]\nsnapshotter = \"zfs\"", "zfs"),
             ("= nonsense", "t.toml"),

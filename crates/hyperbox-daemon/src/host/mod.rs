@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use hyperbox_core::seam::{DeviceNode, Host, HostError, LinkCounters, PathKind, ProcessInfo};
+use hyperbox_core::seam::{DeviceNode, Host, HostError, LinkCounters, PathKind, ProcessInfo, ProcessorSets};
 
 pub(crate) use facts::{Machine, machine};
 
@@ -77,6 +77,13 @@ impl Host for LinuxHost {
         }
     }
 
+    fn rewrite_file(&self, path: &Path, text: &str) -> Result<(), HostError> {
+        // In place: another file of that name would not be seen through the mount.
+        let open = fs::OpenOptions::new().write(true).truncate(true).open(path);
+        let written = open.and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()));
+        written.map_err(failed("rewrite", path))
+    }
+
     fn network_namespace(&self, pid: u32) -> Result<OwnedFd, HostError> {
         let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
         fs::File::open(&path).map(OwnedFd::from).map_err(failed("open", &path))
@@ -100,6 +107,17 @@ impl Host for LinuxHost {
 
     fn online_cpus(&self) -> u32 {
         std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
+    }
+
+    fn processor_sets(&self) -> ProcessorSets {
+        let list = |kind: &str| {
+            let text = fs::read_to_string(format!("/sys/devices/system/{kind}/online")).unwrap_or_default();
+            text.trim_end().to_owned()
+        };
+        ProcessorSets {
+            processors: list("cpu"),
+            memory_nodes: list("node"),
+        }
     }
 
     fn hostname(&self) -> String {
