@@ -2,8 +2,8 @@
 //! Address management: which addresses of a subnet are taken, and by whom. Pure.
 //!
 //! Free addresses are kept as runs, so that a /8 or a /64 costs no more than what is taken out of it, and every operation is
-//! logarithmic in the number of holes. Addresses are given out in turn (next fit), so that one that was just given back is not used
-//! again at once: neighbours and connection tracking still know its last owner.
+//! logarithmic in the number of holes. The lowest free address is given, also when it was just given back: Docker Engine 28 does so, and
+//! people rely on a lone container coming back with the address it had.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,7 +20,6 @@ pub(crate) struct Allocator<Owner> {
     /// Runs of free addresses of the whole subnet: first to last. No two runs touch.
     free: BTreeMap<u128, u128>,
     owners: BTreeMap<u128, Owner>,
-    next: u128,
 }
 
 /// Why there is no address.
@@ -30,7 +29,7 @@ pub(crate) enum NoAddress {
     Exhausted { family: &'static str },
     #[error("Address already in use")]
     InUse,
-    #[error("invalid address {address}: It does not belong to any of this network's subnets")]
+    #[error("no configured subnet or ip-range contain the IP address {address}")]
     Unusable { address: IpAddr },
 }
 
@@ -44,7 +43,6 @@ impl<Owner: PartialEq> Allocator<Owner> {
             range: (range.0.max(first), range.1.min(last)),
             free: BTreeMap::from([(first, last)]),
             owners: BTreeMap::new(),
-            next: range.0,
         };
         for address in never_given(pool) {
             allocator.occupy(number(address));
@@ -62,20 +60,17 @@ impl<Owner: PartialEq> Allocator<Owner> {
         self.owners.is_empty()
     }
 
-    /// Gives the next free address, or the wished one.
+    /// Gives the lowest free address, or the wished one.
     pub(crate) fn take(&mut self, wished: Option<IpAddr>, owner: Owner) -> Result<IpAddr, NoAddress> {
         let address = match wished {
             Some(address) if !self.pool.subnet.contains(&address) => return Err(NoAddress::Unusable { address }),
             Some(address) => number(address),
-            None => self.next_free().ok_or(NoAddress::Exhausted { family: self.family() })?,
+            None => self.lowest_free().ok_or(NoAddress::Exhausted { family: self.family() })?,
         };
         if !self.occupy(address) {
             return Err(NoAddress::InUse);
         }
         self.owners.insert(address, owner);
-        if wished.is_none() {
-            self.next = address.wrapping_add(1);
-        }
         Ok(self.address(address))
     }
 
@@ -101,17 +96,13 @@ impl<Owner: PartialEq> Allocator<Owner> {
         }
     }
 
-    /// Finds a free address from `next` to the end of the range and then from its start.
-    fn next_free(&self) -> Option<u128> {
+    /// Finds the lowest free address of the range.
+    fn lowest_free(&self) -> Option<u128> {
         let (first, last) = self.range;
-        let from = |start: u128| {
-            let start = start.max(first);
-            let around = self.free.range(..=start).next_back();
-            let inside = around.filter(|(_, end)| **end >= start).map(|_| start);
-            let after = || self.free.range(start..).next().map(|(begin, _)| *begin);
-            inside.or_else(after).filter(|found| *found <= last)
-        };
-        from(self.next).or_else(|| from(first))
+        let around = self.free.range(..=first).next_back();
+        let inside = around.filter(|(_, end)| **end >= first).map(|_| first);
+        let after = || self.free.range(first..).next().map(|(begin, _)| *begin);
+        inside.or_else(after).filter(|found| *found <= last)
     }
 
     /// Takes an address out of the free runs; returns whether it was in one.
@@ -139,14 +130,40 @@ impl<Owner: PartialEq> Allocator<Owner> {
     }
 }
 
-/// The network's own address, IPv4's broadcast address, the gateway, and what the user reserved.
+/// The network's own address, IPv4's broadcast address, the gateway, and what the user reserved. A subnet of one or two addresses has
+/// neither of the first (RFC 3021, RFC 6164).
 fn never_given(pool: &AddressPool) -> impl Iterator<Item = IpAddr> {
+    let wide = pool.subnet.max_prefix_len() - pool.subnet.prefix_len() > 1;
     let broadcast = match pool.subnet {
         IpNet::V4(net) => Some(net.broadcast().into()),
         IpNet::V6(_) => None,
     };
-    let fixed = [Some(pool.subnet.network()), broadcast, pool.gateway];
+    let fixed = [
+        Some(pool.subnet.network()).filter(|_| wide),
+        broadcast.filter(|_| wide),
+        pool.gateway,
+    ];
     fixed.into_iter().flatten().chain(pool.reserved.values().copied())
+}
+
+/// Returns why a gateway or an address that nobody gets cannot be what it is wished to be; Docker's words.
+pub(crate) fn misplaced(pool: &AddressPool) -> Option<String> {
+    let bare = AddressPool {
+        gateway: None,
+        reserved: BTreeMap::new(),
+        ..pool.clone()
+    };
+    let mut allocator = Allocator::new(&bare);
+    let gateway = pool.gateway.map(|gateway| (format!("failed to allocate gateway ({gateway})"), gateway));
+    let reserved = pool.reserved.iter().map(|(name, address)| {
+        let what = format!("failed to allocate secondary ip address ({name}:{address})");
+        (what, *address)
+    });
+    let mut wished = gateway.into_iter().chain(reserved);
+    wished.find_map(|(what, address)| {
+        let refused = allocator.take(Some(address), ()).err()?;
+        Some(format!("{what}: {refused}"))
+    })
 }
 
 fn bounds(net: IpNet) -> (u128, u128) {
@@ -191,15 +208,46 @@ mod tests {
     }
 
     #[test]
-    fn in_turn_and_not_at_once_again() {
+    fn the_lowest_free_one() {
         let mut small = allocator("192.0.2.0/29");
         let taken: Vec<_> = (0..5).map(|_| small.take(None, 1).unwrap().to_string()).collect();
         assert_eq!(taken, ["192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"]);
         assert_eq!(small.take(None, 1), Err(NoAddress::Exhausted { family: "IPv4" }));
-        assert!(small.give_back(address("192.0.2.3"), &1) && small.give_back(address("192.0.2.5"), &1));
+        assert!(small.give_back(address("192.0.2.5"), &1) && small.give_back(address("192.0.2.3"), &1));
         assert_eq!(small.take(None, 1), Ok(address("192.0.2.3")));
         assert!(small.give_back(address("192.0.2.3"), &1));
-        assert_eq!(small.take(None, 1), Ok(address("192.0.2.5")), "the one after the last");
+        assert_eq!(small.take(None, 1), Ok(address("192.0.2.3")), "as Docker does");
+    }
+
+    #[test]
+    fn the_smallest_subnets() {
+        for (subnet, gateway, expected) in [
+            ("192.0.2.0/31", "192.0.2.0", vec!["192.0.2.1"]),
+            ("192.0.2.7/32", "192.0.2.7", vec![]),
+            ("192.0.2.4/30", "192.0.2.5", vec!["192.0.2.6"]),
+            ("fd00::/127", "fd00::", vec!["fd00::1"]),
+            ("fd00::/126", "fd00::1", vec!["fd00::2", "fd00::3"]),
+        ] {
+            let mut pool = pool(subnet);
+            pool.gateway = Some(address(gateway));
+            let mut allocator = Allocator::new(&pool);
+            let given: Vec<_> = std::iter::from_fn(|| allocator.take(None, 1).ok()).map(|ip| ip.to_string()).collect();
+            assert_eq!(given, expected, "{subnet}");
+            assert_eq!(misplaced(&pool), None, "{subnet}");
+        }
+    }
+
+    #[test]
+    fn misplaced_addresses() {
+        let mut wrong = pool("10.0.0.0/24");
+        wrong.gateway = Some(address("10.0.0.0"));
+        assert_eq!(misplaced(&wrong).unwrap(), "failed to allocate gateway (10.0.0.0): Address already in use");
+        wrong.gateway = Some(address("10.0.0.5"));
+        wrong.reserved.insert("a".to_owned(), address("10.0.0.5"));
+        assert_eq!(
+            misplaced(&wrong).unwrap(),
+            "failed to allocate secondary ip address (a:10.0.0.5): Address already in use"
+        );
     }
 
     #[test]
@@ -208,7 +256,7 @@ mod tests {
         let wished = address("10.0.3.4");
         assert_eq!(wide.take(Some(wished), 1), Ok(wished));
         assert_eq!(wide.take(Some(wished), 2), Err(NoAddress::InUse));
-        assert_eq!(wide.take(None, 1), Ok(address("10.0.0.2")), "a wish moves nothing");
+        assert_eq!(wide.take(None, 1), Ok(address("10.0.0.2")));
         for taken in ["10.0.0.0", "10.0.0.1", "10.0.255.255"] {
             assert_eq!(wide.take(Some(address(taken)), 1), Err(NoAddress::InUse), "{taken}");
         }

@@ -12,7 +12,7 @@ use hyperbox_types::ErrorKind;
 use ipnet::IpNet;
 
 use crate::error::{failed, refused};
-use crate::firewall::{self, Bridge, Table};
+use crate::firewall::{Firewall, NetworkRules};
 use crate::link_name;
 use crate::mac_address::MacAddress;
 use crate::netlink::Socket;
@@ -21,19 +21,15 @@ use crate::route::{self, Address};
 use crate::sysctl;
 use crate::worker::Kernel;
 
+/// Marks bridges that were made here; a bridge that a user made and gave to a network stays when the network goes.
+const ALIAS: &str = "hyperbox";
+
 /// A network's settings, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct BridgeNetwork {
     pub(crate) settings: NetworkSettings,
     pub(crate) options: BridgeOptions,
-    pub(crate) bridge: Bridge,
-}
-
-/// The rules that go with a network: its table, and all bridges that belong into it.
-#[derive(Debug, Clone)]
-pub(crate) struct Rules {
-    pub(crate) table: Table,
-    pub(crate) bridges: BTreeSet<Bridge>,
+    pub(crate) rules: NetworkRules,
 }
 
 impl BridgeNetwork {
@@ -45,10 +41,7 @@ impl BridgeNetwork {
         }
         let options = BridgeOptions::parse(&settings.name, &settings.options)?;
         Ok(Self {
-            bridge: Bridge {
-                name: settings.link.clone(),
-                masquerade: options.masquerade && !settings.internal,
-            },
+            rules: NetworkRules::of(settings)?,
             settings: settings.clone(),
             options,
         })
@@ -86,7 +79,7 @@ impl BridgeNetwork {
     }
 
     /// Makes what is missing: bridge, addresses, rules, forwarding. Returns the bridge's index.
-    pub(crate) fn ensure(&self, kernel: &mut Kernel, rules: &Rules) -> Result<u32, NetworkError> {
+    pub(crate) fn ensure(&self, kernel: &mut Kernel, firewall: &Firewall) -> Result<u32, NetworkError> {
         let name = self.link();
         let error = |operation: &'static str| move |source| failed(name, operation, source);
         let index = self.ensure_link(&mut kernel.route)?;
@@ -94,11 +87,8 @@ impl BridgeNetwork {
             let address = Address { link: index, address };
             route::add_address(&mut kernel.route, address).map_err(error("give the bridge its address"))?;
         }
-        let ensured = rules.table.ensure(&mut kernel.firewall, &rules.bridges);
+        let ensured = firewall.ensure(self.rules.clone());
         ensured.map_err(error("set the nftables rules"))?;
-        if let Err(error) = firewall::accept_in_docker_user(&mut kernel.firewall, name) {
-            tracing::warn!(bridge = %name, %error, "Docker's firewall may drop this network's packets");
-        }
         self.ensure_forwarding().map_err(error("turn on forwarding"))?;
         Ok(index)
     }
@@ -116,32 +106,25 @@ impl BridgeNetwork {
     fn ensure_link(&self, socket: &mut Socket) -> Result<u32, NetworkError> {
         let (name, mtu) = (self.link(), self.settings.mtu);
         let error = |operation: &'static str| move |source| failed(name, operation, source);
-        let found = route::find(socket, name).map_err(error("look for the bridge"))?;
+        let find = |socket: &mut Socket| route::find(socket, name).map_err(error("look for the bridge"));
+        let mut found = find(socket)?;
         if found.is_none() {
             route::create_bridge(socket, name, self.mac(), mtu).map_err(error("make the bridge"))?;
+            route::set_alias(socket, name, ALIAS).map_err(error("mark the bridge"))?;
+            found = find(socket)?;
         }
-        let found = match found {
-            Some(link) => Some(link),
-            None => route::find(socket, name).map_err(error("look for the bridge"))?,
-        };
         let Some(link) = found else {
             let message = "the bridge was removed while it was being made";
             return Err(refused(name, ErrorKind::Conflict, message));
         };
         if !link.is_bridge() {
             let message = format!("existing interface {name} is not a bridge");
-            return Err(refused(name, ErrorKind::Conflict, message));
+            return Err(refused(name, ErrorKind::Internal, message));
         }
         sysctl::prepare_bridge(name, self.has(true)).map_err(error("set the bridge's IPv6 parameters"))?;
-        route::set_up(socket, link.index, Some(mtu)).map_err(error("set the bridge up"))?;
-        if self.has(true) {
-            // As Docker does: every such bridge has it, so that containers may use one gateway whatever their subnet.
-            let link_local = IpNet::new(IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)), 64);
-            for address in link_local.ok() {
-                let address = Address { link: link.index, address };
-                route::add_address(socket, address).map_err(error("give the bridge its address"))?;
-            }
-        }
+        // The MTU of a bridge that somebody else made is his.
+        let mtu = Some(mtu).filter(|_| is_ours(&link));
+        route::set_up(socket, link.index, mtu).map_err(error("set the bridge up"))?;
         Ok(link.index)
     }
 
@@ -154,16 +137,17 @@ impl BridgeNetwork {
 }
 
 /// Removes a network's bridge and rules. A link of that name that is no bridge is somebody else's.
-pub(crate) fn remove(kernel: &mut Kernel, name: &str, table: &Table) -> Result<(), NetworkError> {
+pub(crate) fn remove(kernel: &mut Kernel, name: &str, firewall: &Firewall) -> Result<(), NetworkError> {
     let error = |operation: &'static str| move |source| failed(name, operation, source);
     let found = route::find(&mut kernel.route, name).map_err(error("look for the bridge"))?;
-    if let Some(link) = found.filter(route::Link::is_bridge) {
+    if let Some(link) = found.filter(|link| link.is_bridge() && is_ours(link)) {
         route::remove(&mut kernel.route, link.index).map_err(error("remove the bridge"))?;
     }
-    let forgotten = table.forget(&mut kernel.firewall, name);
-    forgotten.map_err(error("remove the nftables rules"))?;
-    let forgotten = firewall::forget_in_docker_user(&mut kernel.firewall, name);
-    forgotten.map_err(error("remove the rules in Docker's firewall"))
+    firewall.forget(name).map_err(error("remove the nftables rules"))
+}
+
+fn is_ours(bridge: &route::Link) -> bool {
+    bridge.alias.as_deref() == Some(ALIAS) || link_name::is_made_up_bridge(&bridge.name)
 }
 
 /// Removes the host links on `bridges` that no endpoint has.

@@ -7,7 +7,9 @@ use hyperbox_core::seam::{AddressPool, NetworkWish, PoolWish};
 use hyperbox_types::ErrorKind;
 use ipnet::{IpNet, Ipv6Net};
 
+use crate::allocation::misplaced;
 use crate::config::Pool;
+use crate::pool_check::check;
 use crate::route::{Address, Route};
 
 /// What the machine already uses.
@@ -34,20 +36,29 @@ pub(crate) enum NoSubnet {
     Special { wished: IpNet },
     #[error("all predefined address pools have been fully subnetted")]
     Exhausted,
+    #[error("bridge driver doesn't support multiple subnets")]
+    Several,
+    #[error("invalid network config:\n{0}")]
+    Malformed(String),
+    #[error("{0}")]
+    Misplaced(String),
 }
 
 impl NoSubnet {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
-            Self::Network | Self::Used { .. } => ErrorKind::Conflict,
-            Self::Special { .. } => ErrorKind::InvalidArgument,
+            Self::Network | Self::Several => ErrorKind::PermissionDenied,
+            Self::Used { .. } => ErrorKind::Conflict,
+            Self::Special { .. } | Self::Malformed(_) => ErrorKind::InvalidArgument,
+            // Docker answers 500.
+            Self::Misplaced(_) => ErrorKind::Internal,
             Self::Exhausted => ErrorKind::ResourceExhausted,
         }
     }
 }
 
 impl Machine {
-    /// Decides the pools of a wish that [`crate::wish`] has checked. What belongs to the link `own` (the network's bridge, left from
+    /// Checks the pools of a wish and decides what was not wished. What belongs to the link `own` (the network's bridge, left from
     /// before) is no collision; without a wish its addresses are kept, so that containers on it go on.
     pub(crate) fn choose(
         &self,
@@ -55,18 +66,18 @@ impl Machine {
         defaults: &[Pool],
         own: Option<u32>,
     ) -> Result<Vec<AddressPool>, NoSubnet> {
+        check(wish).map_err(NoSubnet::Malformed)?;
         let mut chosen = Vec::new();
         for (ipv6, wanted) in [(false, wish.ipv4), (true, wish.ipv6)] {
             let wished: Vec<_> = wish.pools.iter().filter(|pool| is_ipv6(pool) == Some(ipv6)).collect();
             if !wanted {
                 continue;
             }
-            for pool in &wished {
-                chosen.push(self.wished(pool, own)?);
-            }
-            if wished.is_empty() {
-                chosen.push(self.unwished(ipv6, defaults, own)?);
-            }
+            chosen.push(match wished.as_slice() {
+                [] => self.unwished(ipv6, defaults, own)?,
+                [pool] => self.wished(pool, own)?,
+                _ => return Err(NoSubnet::Several),
+            });
         }
         Ok(chosen)
     }
@@ -84,12 +95,13 @@ impl Machine {
         if let Some(used) = self.used(own).find(|used| overlap(*used, wished)) {
             return Err(NoSubnet::Used { wished, used });
         }
-        Ok(AddressPool {
+        let pool = AddressPool {
             subnet: wished,
             range: wish.range,
             gateway: wish.gateway.or_else(|| first_host(wished, wish)),
             reserved: wish.reserved.clone(),
-        })
+        };
+        misplaced(&pool).map_or(Ok(pool), |why| Err(NoSubnet::Misplaced(why)))
     }
 
     fn unwished(&self, ipv6: bool, defaults: &[Pool], own: Option<u32>) -> Result<AddressPool, NoSubnet> {
@@ -144,7 +156,12 @@ pub(crate) fn overlap(one: IpNet, other: IpNet) -> bool {
 fn first_host(subnet: IpNet, wish: &PoolWish) -> Option<IpAddr> {
     let reserved = |address: &IpAddr| wish.reserved.values().any(|reserved| reserved == address);
     let range = wish.range.unwrap_or(subnet);
-    let start = if range.network() == subnet.network() { second(subnet)? } else { range.network() };
+    let narrow = subnet.max_prefix_len() - subnet.prefix_len() < 2;
+    let start = if range.network() == subnet.network() && !narrow {
+        second(subnet)?
+    } else {
+        range.network()
+    };
     std::iter::successors(Some(start), |address| next(*address)).find(|address| !reserved(address))
 }
 

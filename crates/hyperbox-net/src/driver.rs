@@ -22,11 +22,11 @@ use hyperbox_core::seam::{
 };
 use hyperbox_types::{ContainerId, ErrorKind};
 
-use crate::bridge::{self, BridgeNetwork, Rules};
+use crate::bridge::{self, BridgeNetwork};
 use crate::config::Config;
 use crate::endpoint::{self, Place};
 use crate::error::{failed, refused};
-use crate::firewall::Table;
+use crate::firewall::{Firewall, NetworkRules};
 use crate::link_name;
 use crate::membership::{Addresses, Held, Memberships, Owner, Wished};
 use crate::name_rules;
@@ -42,7 +42,7 @@ use crate::worker::{Kernel, Worker};
 #[derive(Debug)]
 pub struct BridgeDriver {
     config: Arc<Config>,
-    table: Table,
+    firewall: Arc<Firewall>,
     worker: Worker,
     teardown: Teardown,
     memberships: Memberships,
@@ -55,28 +55,23 @@ impl BridgeDriver {
     /// `InvalidArgument` for a configuration that cannot work, else what the kernel says (`PermissionDenied` shows only when the
     /// first network is made).
     pub fn open(config: Config) -> Result<Self, NetworkError> {
+        check(&config)?;
         let worker = start_worker(&config)?;
-        Self::with_worker(config, worker)
+        let firewall = Firewall::open(&config.instance);
+        let firewall = firewall.map_err(|source| failed(&config.instance, "open the firewall", source))?;
+        Self::with(config, worker, firewall)
     }
 
-    /// [`BridgeDriver::open`] on a worker that others use, too.
-    pub(crate) fn with_worker(config: Config, worker: Worker) -> Result<Self, NetworkError> {
-        check(&config)?;
+    /// [`BridgeDriver::open`] with what others use, too.
+    pub(crate) fn with(config: Config, worker: Worker, firewall: Arc<Firewall>) -> Result<Self, NetworkError> {
         let start = |source| failed(&config.instance, "start the teardown thread", source);
         Ok(Self {
             worker,
             teardown: Teardown::start().map_err(start)?,
-            table: Table::new(link_name::table(&config.instance)),
+            firewall,
             memberships: Memberships::default(),
             config: Arc::new(config),
         })
-    }
-
-    fn rules(&self) -> Rules {
-        Rules {
-            table: self.table.clone(),
-            bridges: self.memberships.bridges(),
-        }
     }
 
     /// Checks a request and takes its addresses.
@@ -116,17 +111,17 @@ impl NetworkDriver for BridgeDriver {
     async fn ensure(&self, settings: &NetworkSettings) -> Result<(), NetworkError> {
         let network = BridgeNetwork::parse(settings)?;
         self.memberships.know(&network);
-        let rules = self.rules();
+        let firewall = Arc::clone(&self.firewall);
         let ensured = self
             .worker
-            .run(&settings.name, move |kernel| network.ensure(kernel, &rules));
+            .run(&settings.name, move |kernel| network.ensure(kernel, &firewall));
         ensured.await.map(|_| ())
     }
 
     async fn open(&self, request: SandboxRequest) -> Result<Sandbox, NetworkError> {
         let (container, names) = (request.container, request.names);
         let (network, wish, held) = self.prepare(&container, request.endpoint)?;
-        let rules = self.rules();
+        let firewall = Arc::clone(&self.firewall);
         let name = network.settings.name.clone();
         let opened = self.worker.run(&name, move |kernel| {
             let error = |operation: &'static str| {
@@ -139,7 +134,7 @@ impl NetworkDriver for BridgeDriver {
                 namespace: prepared.namespace.as_fd(),
                 route: &mut prepared.route,
             };
-            let host_link = endpoint::connect(kernel, &mut place, &network, &rules, &container, &plan)?;
+            let host_link = endpoint::connect(kernel, &mut place, &network, &firewall, &container, &plan)?;
             let names = if names {
                 let sockets = kernel.inside(prepared.namespace.as_fd(), name_rules::open);
                 Some(sockets.map_err(error("open the name service's sockets"))?)
@@ -165,7 +160,7 @@ impl NetworkDriver for BridgeDriver {
         request: EndpointRequest,
     ) -> Result<Endpoint, NetworkError> {
         let (network, wish, held) = self.prepare(container, request)?;
-        let (rules, namespace, container) = (self.rules(), owned(namespace)?, container.clone());
+        let (firewall, namespace, container) = (Arc::clone(&self.firewall), owned(namespace)?, container.clone());
         let name = network.settings.name.clone();
         let teardown = self.teardown.clone();
         let attached = self.worker.run(&name, move |kernel| {
@@ -177,7 +172,7 @@ impl NetworkDriver for BridgeDriver {
                 namespace: namespace.as_fd(),
                 route: &mut socket,
             };
-            let host_link = endpoint::connect(kernel, &mut place, &network, &rules, &container, &plan)?;
+            let host_link = endpoint::connect(kernel, &mut place, &network, &firewall, &container, &plan)?;
             let made = Made {
                 teardown,
                 link: Some(host_link.clone()),
@@ -224,23 +219,27 @@ impl NetworkDriver for BridgeDriver {
         endpoints: &[(ContainerId, Endpoint)],
     ) -> Result<(), NetworkError> {
         self.memberships.adopt(networks, endpoints);
+        let rules = networks.iter().filter_map(|network| NetworkRules::of(network).ok()).collect();
+        let firewall = Arc::clone(&self.firewall);
         let bridges = networks.iter().map(|network| network.link.clone()).collect();
         let in_use = endpoints
             .iter()
             .map(|(_, endpoint)| endpoint.host_link.clone())
             .collect();
-        let removed = self
-            .worker
-            .run("all", move |kernel| bridge::remove_leaks(kernel, &bridges, &in_use));
-        removed.await
+        let adopted = self.worker.run("all", move |kernel| {
+            let adopted = firewall.adopt(rules);
+            adopted.map_err(|source| failed("all", "set the nftables rules", source))?;
+            bridge::remove_leaks(kernel, &bridges, &in_use)
+        });
+        adopted.await
     }
 
     async fn remove(&self, network: &NetworkSettings) -> Result<(), NetworkError> {
         self.memberships.forget(&network.id);
-        let (link, table) = (network.link.clone(), self.table.clone());
+        let (link, firewall) = (network.link.clone(), Arc::clone(&self.firewall));
         let removed = self
             .worker
-            .run(&network.name, move |kernel| bridge::remove(kernel, &link, &table));
+            .run(&network.name, move |kernel| bridge::remove(kernel, &link, &firewall));
         removed.await
     }
 }
@@ -273,7 +272,7 @@ pub(crate) fn start_worker(config: &Config) -> Result<Worker, NetworkError> {
     Worker::start(kernel).map_err(start("start the network thread"))
 }
 
-fn check(config: &Config) -> Result<(), NetworkError> {
+pub(crate) fn check(config: &Config) -> Result<(), NetworkError> {
     let invalid = |message: &str| Err(refused(&config.instance, ErrorKind::InvalidArgument, message));
     if !link_name::is_instance(&config.instance) {
         return invalid("the instance's name must be lower-case letters, digits and dashes");

@@ -13,8 +13,9 @@ use ipnet::IpNet;
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::bridge::{BridgeNetwork, Rules};
+use crate::bridge::BridgeNetwork;
 use crate::error::{failed, refused};
+use crate::firewall::Firewall;
 use crate::link_name;
 use crate::mac_address::MacAddress;
 use crate::netlink::Socket;
@@ -37,6 +38,8 @@ pub(crate) struct EndpointPlan {
     pub(crate) gateways: Vec<IpAddr>,
     /// Whether the link has IPv6.
     pub(crate) ipv6: bool,
+    /// Files below `/proc/sys` and what is written to them.
+    pub(crate) sysctls: Vec<(String, String)>,
 }
 
 /// The namespace an endpoint is made in, and a socket that speaks for it.
@@ -51,7 +54,7 @@ pub(crate) fn connect(
     kernel: &mut Kernel,
     place: &mut Place<'_>,
     network: &BridgeNetwork,
-    rules: &Rules,
+    firewall: &Firewall,
     container: &ContainerId,
     plan: &EndpointPlan,
 ) -> Result<String, NetworkError> {
@@ -60,7 +63,7 @@ pub(crate) fn connect(
     let bridge = match found.filter(route::Link::is_bridge) {
         Some(link) => link.index,
         // Somebody removed it, and then the rest may be missing too.
-        None => network.ensure(kernel, rules)?,
+        None => network.ensure(kernel, firewall)?,
     };
     let host_link = make_pair(kernel, place.namespace, network, (bridge, container), plan)?;
     let configured = configure(kernel, place, network, &host_link, plan);
@@ -90,12 +93,25 @@ fn make_pair(
             mtu: network.settings.mtu,
         };
         match route::create_veth(&mut kernel.route, &veth) {
-            Ok(()) => return Ok(host_name),
+            Ok(()) => return protect(kernel, network, host_name),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
             Err(error) => return Err(failed(network.link(), "make the container's link", error)),
         }
     }
     Err(failed(network.link(), "find a free name for the container's link", last))
+}
+
+/// Keeps containers that must not speak to each other apart, before either of them is up.
+fn protect(kernel: &mut Kernel, network: &BridgeNetwork, host_name: String) -> Result<String, NetworkError> {
+    if network.options.icc {
+        return Ok(host_name);
+    }
+    let isolated = route::isolate_port(&mut kernel.route, &host_name);
+    isolated.map_err(|source| {
+        drop(route::remove_all(&mut kernel.route, std::slice::from_ref(&host_name)));
+        failed(network.link(), "isolate the container's link", source)
+    })?;
+    Ok(host_name)
 }
 
 fn configure(
@@ -107,9 +123,17 @@ fn configure(
 ) -> Result<(), NetworkError> {
     let name = network.link();
     let error = |operation: &'static str| move |source| failed(name, operation, source);
-    if plan.ipv6 {
-        let prepared = kernel.inside(place.namespace, || sysctl::set_ipv6(&plan.link, true));
-        prepared.map_err(error("turn on IPv6 of the container's link"))?;
+    // Before the link comes up: a link without IPv6 then has no link-local address either, and solicits nobody.
+    let prepared = kernel.inside(place.namespace, || {
+        sysctl::set_ipv6(&plan.link, plan.ipv6)?;
+        let written = plan.sysctls.iter().find_map(|(file, value)| {
+            let error = sysctl::write(file, value).err()?;
+            Some((file.clone(), error))
+        });
+        Ok(written)
+    });
+    if let Some((file, source)) = prepared.map_err(error("set the parameters of the container's link"))? {
+        return Err(unwritten(name, &file, source));
     }
     let inner = route::find(place.route, &plan.link).map_err(error("look for the container's link"))?;
     let inner = inner.ok_or_else(|| refused(name, ErrorKind::Internal, "the container's link was removed"))?;
@@ -126,6 +150,14 @@ fn configure(
     let waiting = error("wait for the container's link");
     route::wait_until_operational(&mut kernel.route, host_link).map_err(&waiting)?;
     route::wait_until_operational(place.route, &plan.link).map_err(&waiting)
+}
+
+fn unwritten(network: &str, file: &str, source: io::Error) -> NetworkError {
+    if source.kind() == io::ErrorKind::NotFound {
+        let message = format!("/proc/sys/{file} is not a sysctl file");
+        return refused(network, ErrorKind::Internal, message);
+    }
+    failed(network, &format!("write /proc/sys/{file}"), source)
 }
 
 fn random() -> u32 {

@@ -27,6 +27,7 @@ mod name_rules;
 mod namespace;
 mod netlink;
 mod options;
+mod pool_check;
 mod request;
 mod reservation;
 mod resolver;

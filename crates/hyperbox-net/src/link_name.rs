@@ -9,7 +9,7 @@ use hyperbox_types::{ContainerId, NetworkId};
 use crate::config::Config;
 
 /// Longest name of a link.
-const LONGEST: usize = 15;
+pub(crate) const LONGEST: usize = 15;
 const HOST_LINK_PREFIX: &str = "hb";
 const HOST_LINK_DIGITS: usize = LONGEST - HOST_LINK_PREFIX.len();
 
@@ -44,6 +44,13 @@ pub(crate) fn default_bridge(instance: &str) -> String {
 /// Returns the name that the bridge of a network has where nobody wished for one; the same as Docker gives.
 pub(crate) fn network_bridge(network: &NetworkId) -> String {
     format!("br-{}", &network.as_str()[..LONGEST - 3])
+}
+
+/// Returns whether a name is one that [`default_bridge`] or [`network_bridge`] makes.
+pub(crate) fn is_made_up_bridge(name: &str) -> bool {
+    let id = name.strip_prefix("br-");
+    let of_network = id.is_some_and(|id| id.len() == LONGEST - 3 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    of_network || name == "hyperbox0" || name.starts_with("hb-")
 }
 
 /// Returns the name of an instance's nftables table.

@@ -10,6 +10,7 @@ use hyperbox_sys::network_namespace;
 use crate::config::Config;
 use crate::driver::{self, BridgeDriver};
 use crate::error::failed;
+use crate::firewall::Firewall;
 use crate::host::{HostDriver, NullDriver};
 use crate::sandboxes::KernelSandboxes;
 
@@ -32,12 +33,15 @@ impl Mechanisms {
     /// # Errors
     /// `InvalidArgument` for a configuration that cannot work, else what the kernel says.
     pub fn open(config: Config) -> Result<Self, NetworkError> {
+        driver::check(&config)?;
         let worker = driver::start_worker(&config)?;
+        let firewall = Firewall::open(&config.instance)
+            .map_err(|source| failed(&config.instance, "open the firewall", source))?;
         let sandboxes = KernelSandboxes::new(worker.clone());
         let home: OwnedFd = network_namespace::current()
             .map_err(|source| failed(&config.instance, "open the machine's network namespace", source))?;
         Ok(Self {
-            bridge: Arc::new(BridgeDriver::with_worker(config, worker)?),
+            bridge: Arc::new(BridgeDriver::with(config, worker, firewall)?),
             host: Arc::new(HostDriver::new(home)),
             null: Arc::new(NullDriver::new(sandboxes.clone())),
             sandboxes: Arc::new(sandboxes),

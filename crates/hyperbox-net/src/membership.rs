@@ -4,7 +4,7 @@
 //! Everything is decided under one mutex, in memory, and nothing waits while it is held. After a crash the memory is made again from the
 //! engine's records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +15,6 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use crate::allocation::{Allocator, NoAddress};
 use crate::bridge::BridgeNetwork;
 use crate::error::refused;
-use crate::firewall::Bridge;
 
 /// Who holds an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,21 +59,18 @@ pub(crate) struct Memberships(Arc<Mutex<BTreeMap<NetworkId, Membership>>>);
 
 #[derive(Debug)]
 struct Membership {
-    bridge: Bridge,
     allocators: Vec<Allocator<Owner>>,
 }
 
 impl Membership {
     fn new(network: &BridgeNetwork) -> Self {
         Self {
-            bridge: network.bridge.clone(),
             allocators: network.settings.pools.iter().map(Allocator::new).collect(),
         }
     }
 
     /// Follows changed settings where nobody depends on the old ones.
     fn follow(&mut self, network: &BridgeNetwork) {
-        self.bridge = network.bridge.clone();
         let same = self.allocators.iter().map(Allocator::pool).eq(&network.settings.pools);
         if !same && self.allocators.iter().all(Allocator::is_unused) {
             *self = Self::new(network);
@@ -147,11 +143,6 @@ impl Memberships {
         self.lock().remove(network);
     }
 
-    /// Returns all bridges whose rules are to be there.
-    pub(crate) fn bridges(&self) -> BTreeSet<Bridge> {
-        self.lock().values().map(|membership| membership.bridge.clone()).collect()
-    }
-
     /// Takes an address of each family that the network has, or none at all.
     pub(crate) fn take(&self, network: &BridgeNetwork, wished: Wished, owner: Owner) -> Result<Held, NetworkError> {
         self.know(network);
@@ -164,12 +155,16 @@ impl Memberships {
             kept: false,
         };
         let refuse = |error: NoAddress| {
-            let kind = match error {
-                NoAddress::Exhausted { .. } => ErrorKind::ResourceExhausted,
-                NoAddress::InUse => ErrorKind::Conflict,
-                NoAddress::Unusable { .. } => ErrorKind::InvalidArgument,
+            let name = &network.settings.name;
+            let (kind, message) = match error {
+                NoAddress::Exhausted { .. } => (ErrorKind::ResourceExhausted, format!("{error}: {name} ({id})")),
+                NoAddress::InUse => (ErrorKind::Conflict, error.to_string()),
+                NoAddress::Unusable { .. } => {
+                    let context = format!("invalid config for network {name}: invalid endpoint settings:");
+                    (ErrorKind::InvalidArgument, format!("{context}\n{error}"))
+                }
             };
-            refused(&network.settings.name, kind, error.to_string())
+            refused(name, kind, message)
         };
         // The guard must be gone before `held` is dropped on failure.
         let taken = {

@@ -14,7 +14,6 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::netlink::{Family, Socket};
 use crate::route;
-use crate::sysctl;
 
 /// Index of the loopback link in every namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
@@ -68,6 +67,5 @@ fn prepare() -> io::Result<Prepared> {
     let namespace = network_namespace::unshare_network()?;
     let mut route = Socket::open(Family::Route)?;
     route::set_up(&mut route, LOOPBACK, None)?;
-    sysctl::without_ipv6_on_new_links();
     Ok(Prepared { namespace, route })
 }

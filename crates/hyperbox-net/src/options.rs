@@ -61,7 +61,7 @@ impl BridgeOptions {
             mode_ipv4: read.mode("com.docker.network.bridge.gateway_mode_ipv4")?,
             mode_ipv6: read.mode("com.docker.network.bridge.gateway_mode_ipv6")?,
             inhibit_ipv4: read.flag("com.docker.network.bridge.inhibit_ipv4")?.unwrap_or(false),
-            mtu: read.number("com.docker.network.driver.mtu")?,
+            mtu: read.mtu("com.docker.network.driver.mtu")?,
             link_prefix: read.text("com.docker.network.container_iface_prefix"),
             host_ipv4: read.address("com.docker.network.host_ipv4", false)?,
             host_ipv6: read.address("com.docker.network.host_ipv6", true)?,
@@ -99,21 +99,28 @@ impl Reader<'_> {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Some(true)),
             "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Some(false)),
             _ => Err(self.invalid(format!(
-                "failed to parse {key} value: {value:?} (strconv.ParseBool: parsing {value:?}: invalid syntax)"
+                "failed to parse {key} value: {value} (strconv.ParseBool: parsing {value:?}: invalid syntax)"
             ))),
         }
     }
 
-    fn number(&self, key: &str) -> Result<Option<u32>, NetworkError> {
+    /// Zero is none.
+    fn mtu(&self, key: &str) -> Result<Option<u32>, NetworkError> {
         let Some(value) = self.options.get(key) else {
             return Ok(None);
         };
-        let number = value.parse().map_err(|_| {
+        let number: i64 = value.parse().map_err(|_| {
             self.invalid(format!(
-                "failed to parse {key} value: {value:?} (strconv.Atoi: parsing {value:?}: invalid syntax)"
+                "failed to parse {key} value: {value} (strconv.Atoi: parsing {value:?}: invalid syntax)"
             ))
-        });
-        number.map(Some)
+        })?;
+        match u32::try_from(number) {
+            Ok(0) => Ok(None),
+            // RFC 791 asks for 68 bytes; a bridge takes no more than 65535.
+            Ok(mtu) if (68..=65535).contains(&mtu) => Ok(Some(mtu)),
+            Ok(_) => Err(refused(self.network, ErrorKind::Internal, "invalid argument")),
+            Err(_) => Err(self.invalid(format!("invalid MTU number: {number}"))),
+        }
     }
 
     fn mode(&self, key: &str) -> Result<GatewayMode, NetworkError> {
@@ -122,7 +129,9 @@ impl Reader<'_> {
             "nat-unprotected" => Ok(GatewayMode::NatUnprotected),
             "routed" => Ok(GatewayMode::Routed),
             "isolated" => Ok(GatewayMode::Isolated),
-            value => Err(self.invalid(format!("unknown gateway mode {value}"))),
+            value => Err(self.invalid(format!(
+                "failed to parse {key} value: {value} (unknown gateway mode {value})"
+            ))),
         }
     }
 
@@ -131,10 +140,9 @@ impl Reader<'_> {
             return Ok(None);
         };
         let address = value.parse::<IpAddr>().ok().filter(|address| address.is_ipv6() == ipv6);
-        let family = if ipv6 { "IPv6" } else { "IPv4" };
         address
             .map(Some)
-            .ok_or_else(|| self.invalid(format!("failed to parse {key} value: {value:?} (not an {family} address)")))
+            .ok_or_else(|| self.invalid(format!("failed to parse {key} value: {value} (nil ip)")))
     }
 
     fn binding(&self, key: &str, ipv6: bool) -> Result<Option<IpAddr>, NetworkError> {
@@ -142,5 +150,58 @@ impl Reader<'_> {
             return Ok(None);
         }
         self.address(key, ipv6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(key: &str, value: &str) -> Result<BridgeOptions, String> {
+        let options = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        BridgeOptions::parse("front", &options).map_err(|error| error.message)
+    }
+
+    /// The texts are Docker Engine's.
+    #[test]
+    fn values_that_make_no_sense() {
+        for (key, value, expected) in [
+            (
+                "com.docker.network.bridge.enable_icc",
+                "maybe",
+                "failed to parse com.docker.network.bridge.enable_icc value: maybe (strconv.ParseBool: parsing \"maybe\": invalid syntax)",
+            ),
+            (
+                "com.docker.network.driver.mtu",
+                "x",
+                "failed to parse com.docker.network.driver.mtu value: x (strconv.Atoi: parsing \"x\": invalid syntax)",
+            ),
+            ("com.docker.network.driver.mtu", "-3", "invalid MTU number: -3"),
+            ("com.docker.network.driver.mtu", "70000", "invalid argument"),
+            (
+                "com.docker.network.bridge.gateway_mode_ipv4",
+                "strange",
+                "failed to parse com.docker.network.bridge.gateway_mode_ipv4 value: strange (unknown gateway mode strange)",
+            ),
+            (
+                "com.docker.network.host_ipv4",
+                "zz",
+                "failed to parse com.docker.network.host_ipv4 value: zz (nil ip)",
+            ),
+        ] {
+            assert_eq!(parse(key, value).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_read_and_the_rest_ignored() {
+        assert!(parse("foo", "bar").unwrap().icc);
+        assert!(!parse("com.docker.network.bridge.enable_icc", "F").unwrap().icc);
+        assert_eq!(parse("com.docker.network.driver.mtu", "1400").unwrap().mtu, Some(1400));
+        assert_eq!(parse("com.docker.network.driver.mtu", "0").unwrap().mtu, None);
+        let trusted = parse("com.docker.network.bridge.trusted_host_interfaces", "eth0::eth1").unwrap().trusted;
+        assert_eq!(trusted, ["eth0", "eth1"]);
+        let mode = parse("com.docker.network.bridge.gateway_mode_ipv6", "nat-unprotected").unwrap().mode_ipv6;
+        assert_eq!(mode, GatewayMode::NatUnprotected);
     }
 }

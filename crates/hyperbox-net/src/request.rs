@@ -14,6 +14,13 @@ use crate::link_name;
 use crate::mac_address::MacAddress;
 use crate::membership::Addresses;
 
+/// Option with sysctls of the container's link: `net.ipv4.conf.IFNAME.log_martians=1,…`.
+const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
+/// Option with the name of the container's link.
+const LINK: &str = "com.docker.network.endpoint.ifname";
+/// What the link of a container in one network is called.
+const USUAL_LINK: &str = "eth0";
+
 /// A checked wish.
 #[derive(Debug, Clone)]
 pub(crate) struct EndpointWish {
@@ -21,6 +28,7 @@ pub(crate) struct EndpointWish {
     mac: Option<MacAddress>,
     link_local: Vec<IpNet>,
     default_routes: DefaultRoutes,
+    sysctls: Vec<(String, String)>,
 }
 
 impl EndpointWish {
@@ -29,15 +37,53 @@ impl EndpointWish {
         let name = &network.settings.name;
         let invalid = |message: String| refused(name, ErrorKind::InvalidArgument, message);
         let mac = request.mac_address.as_deref().map(str::parse).transpose();
-        if !link_name::is_inner_link(&request.link) {
-            return Err(invalid(format!("invalid interface name {:?}", request.link)));
+        let link = link_of(network, request);
+        if !link_name::is_inner_link(&link) {
+            let message = format!("error renaming interface to {link:?}: invalid argument");
+            return Err(refused(name, ErrorKind::Internal, message));
         }
+        if let Some(address) = request.link_local.iter().find(|address| !is_link_local(**address)) {
+            let message = format!("invalid link local IP address: {address}");
+            return Err(refused(name, ErrorKind::Internal, message));
+        }
+        let sysctls = request.options.get(SYSCTLS).map_or("", String::as_str);
+        let sysctls = parse_sysctls(sysctls, &link);
         Ok(Self {
-            link: request.link.clone(),
             mac: mac.map_err(|error| invalid(format!("{error}")))?,
             link_local: request.link_local.iter().copied().map(with_link_local_prefix).collect(),
             default_routes: request.default_routes,
+            sysctls: sysctls.map_err(|fault| {
+                let context = format!("invalid config for network {name}: invalid endpoint settings:");
+                invalid(format!("{context}\n{fault}"))
+            })?,
+            link,
         })
+    }
+
+    /// Returns whether everything is as an endpoint that is made ahead has it.
+    pub(crate) fn is_usual(&self, request: &EndpointRequest) -> bool {
+        self.link == USUAL_LINK
+            && self.mac.is_none()
+            && self.link_local.is_empty()
+            && self.sysctls.is_empty()
+            && request.ipv4.is_none()
+            && request.ipv6.is_none()
+    }
+
+    /// Returns which default routes are wished.
+    pub(crate) fn default_routes(&self) -> DefaultRoutes {
+        self.default_routes
+    }
+
+    /// Returns what most containers wish for.
+    pub(crate) fn usual(default_routes: DefaultRoutes) -> Self {
+        Self {
+            link: USUAL_LINK.to_owned(),
+            mac: None,
+            link_local: Vec::new(),
+            default_routes,
+            sysctls: Vec::new(),
+        }
     }
 
     /// Decides everything that was left open.
@@ -53,6 +99,7 @@ impl EndpointWish {
             ipv6: addresses.iter().any(|net| net.addr().is_ipv6()),
             gateways: gateways.filter_map(|(ipv6, _)| network.gateway(ipv6)).collect(),
             addresses,
+            sysctls: self.sysctls.clone(),
         }
     }
 }
@@ -86,4 +133,79 @@ impl EndpointPlan {
 fn with_link_local_prefix(address: IpAddr) -> IpNet {
     let length = if address.is_ipv4() { 16 } else { 64 };
     IpNet::new(address, length).unwrap_or_else(|_| IpNet::from(address))
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+/// An option of the endpoint comes first, then the network's prefix instead of `eth`.
+fn link_of(network: &BridgeNetwork, request: &EndpointRequest) -> String {
+    if let Some(name) = request.options.get(LINK).filter(|name| !name.is_empty()) {
+        return name.clone();
+    }
+    match (&network.options.link_prefix, request.link.strip_prefix("eth")) {
+        (Some(prefix), Some(number)) if !prefix.is_empty() => format!("{prefix}{number}"),
+        _ => request.link.clone(),
+    }
+}
+
+/// Reads `net.X.Y.IFNAME.Z=V,…`; returns files below `/proc/sys` and values.
+fn parse_sysctls(text: &str, link: &str) -> Result<Vec<(String, String)>, String> {
+    let each = text.split(',').filter(|setting| !setting.is_empty()).map(|setting| {
+        let (name, value) = match setting.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (setting, None),
+        };
+        let words: Vec<_> = name.split('.').collect();
+        let plain = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let [net, family, group, place, rest @ ..] = words.as_slice() else {
+            return Err(unrecognised(setting));
+        };
+        let known = *net == "net" && matches!(*family, "ipv4" | "ipv6" | "mpls") && *place == "IFNAME";
+        if !known || !plain(group) || rest.is_empty() || !rest.iter().all(|word| plain(word)) {
+            return Err(unrecognised(setting));
+        }
+        let lower = name.to_lowercase();
+        let value = value.ok_or_else(|| format!("expected sysctl '{lower}' to have format name=value"))?;
+        Ok((format!("net/{family}/{group}/{link}/{}", rest.join("/")), value.to_owned()))
+    });
+    each.collect()
+}
+
+fn unrecognised(setting: &str) -> String {
+    format!(
+        "unrecognised network interface sysctl '{setting}'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' or 'mpls'"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sysctls_of_a_link() {
+        let parsed = parse_sysctls("net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.neigh.IFNAME.gc_stale_time=9", "eth1");
+        let expected = [("net/ipv4/conf/eth1/log_martians", "1"), ("net/ipv6/neigh/eth1/gc_stale_time", "9")];
+        assert_eq!(parsed.unwrap(), expected.map(|(file, value)| (file.to_owned(), value.to_owned())));
+        for wrong in [
+            "net.ipv4.conf.eth0.log_martians=1",
+            "nonsense",
+            "net.ipv4.ip_forward=1",
+            "net.ipv4.conf.IFNAME=1",
+            "net.ipv4.conf.IFNAME.../x=1",
+            "net.core.conf.IFNAME.x=1",
+            "kernel.ipv4.conf.IFNAME.x=1",
+        ] {
+            assert_eq!(parse_sysctls(wrong, "eth0").unwrap_err(), unrecognised(wrong));
+        }
+        assert_eq!(
+            parse_sysctls("net.ipv4.conf.IFNAME.log_martians", "eth0").unwrap_err(),
+            "expected sysctl 'net.ipv4.conf.ifname.log_martians' to have format name=value"
+        );
+        assert!(parse_sysctls("", "eth0").unwrap().is_empty());
+    }
 }

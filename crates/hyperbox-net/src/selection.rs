@@ -10,7 +10,7 @@ use crate::choice::{Machine, unique_local_pool};
 use crate::config::{Config, Pool};
 use crate::error::{failed, refused};
 use crate::link_name;
-use crate::options::BridgeOptions;
+use crate::options::{BridgeOptions, GatewayMode};
 use crate::reservation::Reservations;
 use crate::resolver;
 use crate::route;
@@ -32,21 +32,23 @@ pub(crate) fn choose(
     };
     let options = BridgeOptions::parse(&name, &wish.options)?;
     let link = link_of(config, &wish, &options);
-    if !link_name::is_bridge(&link) {
-        let message = format!("invalid bridge name {link:?}");
-        return Err(refused(&name, ErrorKind::InvalidArgument, message));
+    check_name(&name, &link)?;
+    let isolated = [options.mode_ipv4, options.mode_ipv6].contains(&GatewayMode::Isolated);
+    if isolated && !wish.internal {
+        let message = "gateway mode 'isolated' can only be used for an internal network";
+        return Err(refused(&name, ErrorKind::Internal, message));
     }
     let own = route::find(&mut kernel.route, &link).map_err(error("look for the bridge"))?;
     if own.as_ref().is_some_and(|link| !link.is_bridge()) {
         let message = format!("existing interface {link} is not a bridge");
-        return Err(refused(&name, ErrorKind::Conflict, message));
+        return Err(refused(&name, ErrorKind::Internal, message));
     }
     if let Some(other) = others.iter().find(|other| other.link == link) {
         let message = format!(
-            "conflicts with network {} ({link}): networks have same bridge name",
-            other.id
+            "cannot create network {} ({link}): conflicts with network {} ({link}): networks have same bridge name",
+            wish.id, other.id
         );
-        return Err(refused(&name, ErrorKind::Conflict, message));
+        return Err(refused(&name, ErrorKind::PermissionDenied, message));
     }
     let note = "note the choice in the run directory";
     let reservations = Reservations::lock(&config.run_dir).map_err(error(note))?;
@@ -58,7 +60,13 @@ pub(crate) fn choose(
         networks: subnets(others),
     };
     let chosen = machine.choose(&wish, &pools(config), own.map(|link| link.index));
-    let pools = chosen.map_err(|error| refused(&name, error.kind(), error.to_string()))?;
+    let mut pools = chosen.map_err(|error| refused(&name, error.kind(), error.to_string()))?;
+    for pool in &mut pools {
+        let ipv6 = pool.subnet.addr().is_ipv6();
+        let mode = if ipv6 { options.mode_ipv6 } else { options.mode_ipv4 };
+        // The machine has no address there, so the containers may have all of them.
+        pool.gateway = pool.gateway.filter(|_| mode != GatewayMode::Isolated);
+    }
     let subnets = pools.iter().map(|pool| pool.subnet);
     reservations.note(&link, subnets).map_err(error(note))?;
     Ok(NetworkSettings {
@@ -66,10 +74,23 @@ pub(crate) fn choose(
         name: wish.name,
         link,
         pools,
-        mtu: options.mtu.filter(|mtu| *mtu > 0).unwrap_or(config.mtu),
+        mtu: options.mtu.unwrap_or(config.mtu),
         internal: wish.internal,
         options: wish.options,
     })
+}
+
+/// Refuses a name that no link can have, as the kernel would: Docker hands its answer on.
+fn check_name(network: &str, link: &str) -> Result<(), NetworkError> {
+    if link_name::is_bridge(link) || link == "lo" {
+        return Ok(());
+    }
+    let message = if link.len() > link_name::LONGEST {
+        "numerical result out of range"
+    } else {
+        "invalid argument"
+    };
+    Err(refused(network, ErrorKind::Internal, message))
 }
 
 fn subnets(networks: &[NetworkSettings]) -> Vec<ipnet::IpNet> {

@@ -61,12 +61,9 @@ pub(crate) fn set_ipv6(link: &str, on: bool) -> io::Result<()> {
     }
 }
 
-/// As Docker does for networks without IPv6: links that come later have no link-local addresses, no solicitations, no detection of
-/// duplicates. The loopback link keeps `::1`.
-pub(crate) fn without_ipv6_on_new_links() {
-    if let Err(error) = set_ipv6("default", false) {
-        tracing::debug!(%error, "IPv6 stays as it is in a new namespace");
-    }
+/// Writes a sysctl of a link: `file` is what follows `/proc/sys/`.
+pub(crate) fn write(file: &str, value: &str) -> io::Result<()> {
+    std::fs::write(format!("/proc/sys/{file}"), value)
 }
 
 fn ignore_vanished(result: io::Result<()>) -> io::Result<()> {

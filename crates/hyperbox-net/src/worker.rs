@@ -27,7 +27,6 @@ const STACK: usize = 256 * 1024;
 #[derive(Debug)]
 pub(crate) struct Kernel {
     pub(crate) route: Socket,
-    pub(crate) firewall: Socket,
     pub(crate) namespaces: Namespaces,
     home: OwnedFd,
     lost: bool,
@@ -38,7 +37,6 @@ impl Kernel {
     pub(crate) fn open() -> io::Result<Self> {
         Ok(Self {
             route: Socket::open(Family::Route)?,
-            firewall: Socket::open(Family::Netfilter)?,
             namespaces: Namespaces::start()?,
             home: network_namespace::current()?,
             lost: false,

@@ -25,10 +25,14 @@ const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_IFALIAS: u16 = 20;
 const IFLA_GROUP: u16 = 27;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
 const VETH_INFO_PEER: u16 = 1;
 
 /// `IF_OPER_UP` (RFC 2863).
@@ -47,6 +51,8 @@ pub(crate) struct Link {
     pub(crate) name: String,
     /// Kind, such as `bridge`; none for hardware.
     pub(crate) kind: Option<String>,
+    /// Text that somebody gave the link.
+    pub(crate) alias: Option<String>,
     /// Index of the bridge the link is a port of.
     pub(crate) master: Option<u32>,
     pub(crate) mac: Option<MacAddress>,
@@ -130,6 +136,32 @@ pub(crate) fn create_veth(socket: &mut Socket, veth: &NewVeth<'_>) -> io::Result
                 });
             });
         });
+    socket.request(message)
+}
+
+/// Keeps a bridge's port from exchanging packets with other isolated ports (Linux 4.18).
+pub(crate) fn isolate_port(socket: &mut Socket, name: &str) -> io::Result<()> {
+    // Without CREATE it changes the link that is there.
+    let mut message = Message::new(NEW_LINK, flag::REQUEST, &structure(0, 0));
+    message.text(IFLA_IFNAME, name).nest(IFLA_LINKINFO, |info| {
+        info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, |data| {
+            data.bytes(IFLA_BRPORT_ISOLATED, &[1]);
+        });
+    });
+    socket.request(message)
+}
+
+/// Makes a link a port of a bridge.
+pub(crate) fn set_master(socket: &mut Socket, name: &str, bridge: u32) -> io::Result<()> {
+    let mut message = Message::new(SET_LINK, flag::REQUEST, &structure(0, 0));
+    message.text(IFLA_IFNAME, name).number(IFLA_MASTER, bridge);
+    socket.request(message)
+}
+
+/// Gives a link an alias, which `ip link` shows.
+pub(crate) fn set_alias(socket: &mut Socket, name: &str, alias: &str) -> io::Result<()> {
+    let mut message = Message::new(SET_LINK, flag::REQUEST, &structure(0, 0));
+    message.text(IFLA_IFNAME, name).text(IFLA_IFALIAS, alias);
     socket.request(message)
 }
 
@@ -227,6 +259,7 @@ fn parse(body: &[u8]) -> Option<Link> {
         index: number(body.get(4..8)?)?,
         name: text(attributes.find(IFLA_IFNAME)?)?.to_owned(),
         kind: kind.and_then(text).map(str::to_owned),
+        alias: attributes.find(IFLA_IFALIAS).and_then(text).map(str::to_owned),
         master: attributes.find(IFLA_MASTER).and_then(number),
         mac: attributes.find(IFLA_ADDRESS).and_then(|bytes| bytes.try_into().ok()).map(MacAddress),
         operational: attributes.find(IFLA_OPERSTATE) == Some(&[OPERATIONAL]),
