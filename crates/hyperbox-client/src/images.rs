@@ -32,6 +32,18 @@ impl Client {
             .send_json()
     }
 
+    /// Lists images with the parts for single platforms, where the daemon has such.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an unknown filter.
+    pub fn list_images_with_manifests(&self, all: bool, filters: &Filters) -> Result<Vec<ImageSummary>> {
+        self.request(Method::Get, "/images/json")
+            .query_flag("all", all)
+            .query_some("filters", filters.to_query().as_deref())
+            .query_flag("manifests", true)
+            .send_json()
+    }
+
     /// Returns everything about an image, as the daemon wrote it.
     ///
     /// # Errors

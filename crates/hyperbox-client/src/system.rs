@@ -5,8 +5,10 @@ use serde_json::value::RawValue;
 
 use crate::client::Client;
 use crate::error::Result;
+use crate::filters::Filters;
 use crate::http::Method;
-use crate::model::{AuthRequest, AuthStatus, Ping};
+use crate::messages::Messages;
+use crate::model::{AuthRequest, AuthStatus, DiskUsage, Ping};
 
 impl Client {
     /// Asks whether the daemon answers, and who it is.
@@ -43,8 +45,29 @@ impl Client {
     ///
     /// # Errors
     /// Any of [`crate::ClientError`].
-    pub fn disk_usage(&self) -> Result<Box<RawValue>> {
-        self.request(Method::Get, "/system/df").send()?.raw_json()
+    pub fn disk_usage(&self) -> Result<DiskUsage> {
+        self.request(Method::Get, "/system/df").send_json()
+    }
+
+    /// Reports what happens, as the daemon writes it; without `until` there is no end.
+    ///
+    /// Both points in time are seconds of the epoch, with a fraction if need be.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a filter that is malformed.
+    pub fn events(
+        &self,
+        filters: &Filters,
+        since: Option<&str>,
+        until: Option<&str>,
+    ) -> Result<Messages<Box<RawValue>>> {
+        let response = self
+            .request(Method::Get, "/events")
+            .query_some("filters", filters.to_query().as_deref())
+            .query_some("since", since)
+            .query_some("until", until)
+            .send()?;
+        Ok(Messages::new(response))
     }
 
     /// Checks credentials against a registry.

@@ -80,6 +80,7 @@ const TOP: &[&Spec] = &[
     &container::attach::SPEC,
     &container::create::SPEC,
     &container::diff::SPEC,
+    &system::events::SPEC,
     &container::export::SPEC,
     &image::history::SPEC,
     &inspect::SPEC,

@@ -2,7 +2,7 @@
 //! Evaluates a parsed template.
 
 use super::parser::{Base, Node, Operand, Pipeline};
-use super::value::{HIDDEN, Shape};
+use super::value::{Shape, hidden};
 use super::{TemplateError, Value, functions};
 
 /// Why a list of nodes stopped.
@@ -197,7 +197,7 @@ impl Evaluator<'_> {
     /// Calls `.Label "name"`, the only methods that rows have: a hidden map answers them.
     fn method(&mut self, operand: &Operand, dot: &Value, arguments: &[Value]) -> Result<Value, TemplateError> {
         if let (Base::Dot, [name], [key]) = (&operand.base, operand.fields.as_slice(), arguments)
-            && let Some(answers) = dot.field(&format!("{HIDDEN}{name}"))
+            && let Some(answers) = dot.field(&hidden(name))
         {
             return Ok(answers
                 .field(&key.to_string())
@@ -236,7 +236,12 @@ impl Evaluator<'_> {
 fn fields(base: &Value, names: &[String]) -> Result<Value, TemplateError> {
     let mut value = base;
     for name in names {
-        value = match (value.field(name), value) {
+        let renamed = || {
+            value
+                .field(&hidden(name))
+                .filter(|field| !matches!(field, Value::Map(_)))
+        };
+        value = match (value.field(name).or_else(renamed), value) {
             (Some(field), _) => field,
             // A missing label is no value; a missing field of an object is a mistake. Only capitals tell them apart in JSON.
             (None, Value::Map(_)) if !name.starts_with(|c: char| c.is_ascii_uppercase()) => {

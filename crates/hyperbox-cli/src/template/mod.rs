@@ -12,7 +12,7 @@ mod parser;
 mod printf;
 mod value;
 
-pub(crate) use value::{Shape, Value};
+pub(crate) use value::{Shape, Value, hidden};
 
 /// A parsed template.
 #[derive(Debug)]

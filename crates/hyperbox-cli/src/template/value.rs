@@ -6,8 +6,14 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-/// Keys with this prefix are for template methods only and do not appear in output.
+/// Keys with this prefix are for templates only and do not appear in output: a map answers a method, any other value is a
+/// field with another name than in JSON.
 pub(crate) const HIDDEN: char = '\0';
+
+/// Returns the key of a field that templates can use and output does not show.
+pub(crate) fn hidden(name: &str) -> String {
+    format!("{HIDDEN}{name}")
+}
 
 /// What Go prints for a nil, which depends on its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

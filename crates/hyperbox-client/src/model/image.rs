@@ -30,6 +30,58 @@ pub struct ImageSummary {
     /// Labels.
     #[serde(deserialize_with = "nullable")]
     pub labels: BTreeMap<String, String>,
+    /// Its parts, when they were asked for and the daemon keeps images of several platforms.
+    #[serde(deserialize_with = "nullable")]
+    pub manifests: Vec<ManifestSummary>,
+}
+
+/// A part of an image: the image of one platform, or something about it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ManifestSummary {
+    /// Digest.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// `image`, `attestation`, `unknown`.
+    pub kind: String,
+    /// Bytes.
+    pub size: ManifestSize,
+    /// For images.
+    #[serde(deserialize_with = "nullable")]
+    pub image_data: ManifestImage,
+}
+
+/// What a part of an image uses.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ManifestSize {
+    /// Bytes as they were transferred.
+    pub content: i64,
+    /// Bytes with everything unpacked.
+    pub total: i64,
+}
+
+/// The image of one platform.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ManifestImage {
+    /// The platform.
+    pub platform: ManifestPlatform,
+    /// Ids of the containers that use it.
+    #[serde(deserialize_with = "nullable")]
+    pub containers: Vec<String>,
+}
+
+/// The platform of a part of an image.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ManifestPlatform {
+    /// Operating system.
+    pub os: String,
+    /// Architecture.
+    pub architecture: String,
+    /// Variant of the architecture.
+    pub variant: String,
 }
 
 /// A step that made an image.

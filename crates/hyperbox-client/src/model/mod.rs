@@ -10,6 +10,7 @@ mod network;
 mod progress;
 mod stats;
 mod system;
+mod usage;
 
 pub use container::{
     ChangedFile, ContainerConfig, ContainerState, ContainerSummary, Created, CreatedContainer, EndpointSummary,
@@ -21,7 +22,7 @@ pub use create::{
     ImageOptions, IpamConfig, LogConfig, Mount, NetworkingConfig, PublishedPort, RestartPolicy, ThrottleDevice,
     TmpfsOptions, VolumeDriver, VolumeOptions,
 };
-pub use image::{History, ImageSummary, RemovedImage};
+pub use image::{History, ImageSummary, ManifestImage, ManifestPlatform, ManifestSize, ManifestSummary, RemovedImage};
 pub use network::{
     AddressPool, ConfigReference, ConnectNetwork, CreateNetwork, CreatedNetwork, DisconnectNetwork, Ipam,
     NetworkSummary,
@@ -29,6 +30,7 @@ pub use network::{
 pub use progress::{Progress, ProgressDetail, ProgressError};
 pub use stats::{BlkioEntry, BlkioStats, CpuStats, CpuUsage, MemoryStats, NetworkStats, PidsStats, Stats};
 pub use system::{AuthRequest, AuthStatus, CreateVolume, Ping, Pruned, Volume, VolumeList, VolumeUsage};
+pub use usage::{BuildCache, DiskUsage};
 
 use serde::{Deserialize, Deserializer};
 

@@ -90,7 +90,8 @@ fn run(context: &Context, arguments: ListArgs) -> Outcome {
     Ok(0)
 }
 
-fn row(container: &ContainerSummary, truncate: bool, size: bool) -> Value {
+/// Returns the row of a container.
+pub(crate) fn row(container: &ContainerSummary, truncate: bool, size: bool) -> Value {
     let short = |id: &str| id.chars().take(12).collect::<String>();
     let id = if truncate {
         short(&container.id)

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT
 //! `hb images`, `hb image ls`
 
+use std::io::Write;
+
 use clap::Args;
+use hyperbox_client::Filters;
 use hyperbox_client::model::ImageSummary;
+
+use super::tree;
 
 use crate::commands::{Spec, spec};
 use crate::context::Context;
-use crate::error::Outcome;
+use crate::error::{CliError, Outcome};
 use crate::format::{List, ago, decimal_size, local_time, three_digits};
 use crate::options::filter;
 use crate::template::Value;
+use crate::terminal;
 
 #[derive(Debug, Args)]
 pub(crate) struct ImagesArgs {
@@ -31,6 +37,9 @@ pub(crate) struct ImagesArgs {
     /// Only show image IDs
     #[arg(short, long)]
     quiet: bool,
+    /// List multi-platform images as a tree
+    #[arg(long)]
+    tree: bool,
     #[arg(hide = true)]
     repository: Option<String>,
 }
@@ -71,6 +80,9 @@ fn run(context: &Context, arguments: ImagesArgs) -> Outcome {
     if let Some(repository) = &arguments.repository {
         filters.add("reference", repository);
     }
+    if arguments.tree {
+        return show_tree(context, &arguments, &filters);
+    }
     let images = context.client()?.list_images(arguments.all, &filters)?;
     let format = arguments.format.as_deref();
     let digests = arguments.digests || format.is_some_and(|format| format.contains(".Digest"));
@@ -89,6 +101,29 @@ fn run(context: &Context, arguments: ImagesArgs) -> Outcome {
         titles: TITLES,
     };
     list.print(context, format, arguments.quiet, &rows)?;
+    Ok(0)
+}
+
+fn show_tree(context: &Context, arguments: &ImagesArgs, filters: &Filters) -> Outcome {
+    for (given, flag) in [
+        (arguments.no_trunc, "--no-trunc"),
+        (arguments.quiet, "--quiet"),
+        (arguments.digests, "--show-digest"),
+        (arguments.format.is_some(), "--format"),
+    ] {
+        if given {
+            return Err(CliError::new(format!("{flag} is not yet supported with --tree")));
+        }
+    }
+    let images = context.client()?.list_images_with_manifests(arguments.all, filters)?;
+    let width = if context.output_is_terminal() {
+        terminal::size().map_or(tree::WIDTH, |size| size.columns.into())
+    } else {
+        tree::WIDTH
+    };
+    let mut output = context.output();
+    output.write_all(tree::show(images, arguments.all, width).as_bytes())?;
+    output.flush()?;
     Ok(0)
 }
 
@@ -146,6 +181,18 @@ fn names(image: &ImageSummary, digests: bool) -> Vec<Name> {
         });
     }
     rows
+}
+
+/// Returns the row of an image for a list in which each image stands once.
+pub(crate) fn single_row(image: &ImageSummary, truncate: bool) -> Value {
+    let tag = image.repo_tags.first().and_then(|text| text.rsplit_once(':'));
+    let (repository, tag) = tag.unwrap_or(("<none>", "<none>"));
+    let name = Name {
+        repository: repository.to_owned(),
+        tag: tag.to_owned(),
+        digest: String::new(),
+    };
+    row(image, &name, truncate)
 }
 
 fn row(image: &ImageSummary, name: &Name, truncate: bool) -> Value {

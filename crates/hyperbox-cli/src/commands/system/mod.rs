@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! `hb system`: the daemon itself.
 
+mod build_cache;
 mod checks;
 mod df;
+mod df_details;
 mod doctor;
+pub(crate) mod events;
 mod health;
 pub(crate) mod info;
 mod prune;
@@ -21,6 +24,7 @@ pub(crate) const GROUP: Group = Group {
     commands: &[
         &df::SPEC,
         &doctor::SPEC,
+        &events::SPEC,
         &health::SPEC,
         &info::SPEC,
         &prune::SPEC,

@@ -7,7 +7,7 @@ use hyperbox_client::model::Volume;
 use crate::commands::{Spec, spec};
 use crate::context::Context;
 use crate::error::Outcome;
-use crate::format::{List, natural, three_digits};
+use crate::format::{List, decimal_size, natural};
 use crate::options::filter;
 use crate::template::Value;
 
@@ -54,7 +54,8 @@ fn run(context: &Context, arguments: ListArgs) -> Outcome {
     Ok(0)
 }
 
-fn row(volume: &Volume) -> Value {
+/// Returns the row of a volume.
+pub(crate) fn row(volume: &Volume) -> Value {
     let labels: Vec<String> = volume
         .labels
         .iter()
@@ -80,7 +81,7 @@ fn row(volume: &Volume) -> Value {
         ("Mountpoint", volume.mountpoint.as_str().into()),
         ("Name", volume.name.as_str().into()),
         ("Scope", volume.scope.as_str().into()),
-        ("Size", known(usage.map(|usage| usage.size), three_digits).into()),
+        ("Size", known(usage.map(|usage| usage.size), decimal_size).into()),
         ("Status", "N/A".into()),
         ("\0Label", Value::map(methods)),
     ])

@@ -3,7 +3,7 @@
 
 mod create;
 mod inspect;
-mod list;
+pub(crate) mod list;
 mod prune;
 mod remove;
 
