@@ -3,11 +3,16 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
+
+/// After this an answer is taken for lost: longer than any server asks others.
+const LOST: Duration = Duration::from_secs(10);
 
 /// Returns a question with recursion desired.
 ///
@@ -25,7 +30,7 @@ pub fn question(name: &str, record_type: RecordType) -> Message {
 /// Asks by a datagram and waits for the answer.
 ///
 /// # Errors
-/// When nobody listens there.
+/// When nobody listens there, or does not answer.
 ///
 /// # Panics
 /// When the answer cannot be read.
@@ -40,13 +45,13 @@ pub async fn ask(server: SocketAddr, message: &Message) -> io::Result<Message> {
 /// Sends a datagram and waits for another.
 ///
 /// # Errors
-/// When nobody listens there.
+/// When nobody listens there, or does not answer.
 pub async fn exchange(server: SocketAddr, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     socket.connect(server).await?;
     socket.send(bytes).await?;
     let mut answer = vec![0; usize::from(u16::MAX)];
-    let length = socket.recv(&mut answer).await?;
+    let length = timeout(LOST, socket.recv(&mut answer)).await??;
     answer.truncate(length);
     Ok(answer)
 }
@@ -63,7 +68,9 @@ pub async fn ask_by_connection(server: SocketAddr, messages: &[Message]) -> io::
     for message in messages {
         let bytes = message.to_vec().map_err(io::Error::other)?;
         let length = u16::try_from(bytes.len()).map_err(io::Error::other)?;
-        stream.write_all(&[&length.to_be_bytes(), bytes.as_slice()].concat()).await?;
+        stream
+            .write_all(&[&length.to_be_bytes(), bytes.as_slice()].concat())
+            .await?;
     }
     let mut answers = Vec::new();
     for _ in messages {
@@ -81,5 +88,9 @@ pub fn addresses(answer: &Message) -> Vec<IpAddr> {
         RData::AAAA(address) => Some(IpAddr::V6(address.0)),
         _ => None,
     };
-    answer.answers.iter().filter_map(|record| address(&record.data)).collect()
+    answer
+        .answers
+        .iter()
+        .filter_map(|record| address(&record.data))
+        .collect()
 }

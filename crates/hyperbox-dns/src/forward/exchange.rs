@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream as BlockingStream, UdpSocket as BlockingDat
 use hyperbox_core::seam::NameServer;
 use rustix::net::SocketType;
 use rustix::rand::{GetRandomFlags, getrandom};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 use super::asking::Asking;
@@ -42,12 +42,13 @@ async fn by_datagram(asking: &Asking, server: NameServer) -> io::Result<Option<V
     socket.connect(SocketAddr::new(server.address, asking.port)).await?;
     socket.send(&sent).await?;
     loop {
-        socket.readable().await?;
+        // That nobody listens there is reported as an error of the socket, which does not make it readable.
+        let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
         let mut bytes = Vec::with_capacity(LARGEST);
         match socket.try_recv_buf(&mut bytes) {
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !ready.is_error() => continue,
+            Err(error) => return Err(socket.take_error()?.unwrap_or(error)),
         }
         match judge(&asking.question, &sent, bytes) {
             Verdict::Foreign => tracing::debug!(server = %server.address, "answer to another question"),

@@ -115,7 +115,9 @@ pub fn sockets() -> (NameSockets, SocketAddr) {
 /// # Panics
 /// When /proc is not there.
 pub fn own_namespace() -> OwnedFd {
-    File::open("/proc/thread-self/ns/net").expect("a network namespace").into()
+    File::open("/proc/thread-self/ns/net")
+        .expect("a network namespace")
+        .into()
 }
 
 fn seeing(networks: &[&NetworkId]) -> ResolverSettings {
@@ -130,7 +132,10 @@ fn announcement(network: &NetworkId, names: &[&str], addresses: &[&str]) -> Anno
         network: network.clone(),
         container: container_id(),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
-        addresses: addresses.iter().map(|address| address.parse().expect("an address")).collect(),
+        addresses: addresses
+            .iter()
+            .map(|address| address.parse().expect("an address"))
+            .collect(),
         reverse: format!("{}.front", names.first().expect("a name")),
     }
 }
@@ -141,8 +146,18 @@ async fn check_names(subject: &Subject) {
     let client = Client::serve(subject, seeing(&[&network]));
     client.expect("web", &[]).await;
     let names = ["web", "Alias", "with.dots", "under_score", "0123456789ab"];
-    subject.names.announce(announcement(&network, &names, &["10.0.0.2", "fd00::2"]));
-    for name in ["web", "WEB", "alias", "with.dots", "With.Dots", "under_score", "0123456789ab"] {
+    subject
+        .names
+        .announce(announcement(&network, &names, &["10.0.0.2", "fd00::2"]));
+    for name in [
+        "web",
+        "WEB",
+        "alias",
+        "with.dots",
+        "With.Dots",
+        "under_score",
+        "0123456789ab",
+    ] {
         client.expect(name, &["10.0.0.2", "fd00::2"]).await;
     }
     for unknown in ["we", "webb", "dots", "with"] {
@@ -229,8 +244,11 @@ async fn check_end(subject: &Subject) {
     subject.names.stop(&client.container);
     subject.names.stop(&client.container);
     // The last question may still be answered while the sockets are being closed.
-    wait_for_async("the sockets to be closed", async || {
-        client.resolve("web").await.is_empty()
+    wait_for_async("the sockets to be closed", || async {
+        match client.resolve("web").await {
+            found if found.is_empty() => Ok(()),
+            found => Err(format!("{found:?} is answered")),
+        }
     })
     .await;
     other.expect("web", &["10.0.0.2"]).await;

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT
 //! Every fake passes the conformance suite of its seam.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use hyperbox_core::seam::{LaunchTask, TaskRuntime};
 use hyperbox_types::shim::{LogTarget, RuntimeChoice, Stdio, UserSpec};
 use hyperbox_types::{ContainerId, RootMount};
 
-use super::{FakeNetwork, FakeSnapshotter, FakeTaskRuntime, FakeVolumes, MemoryContent, MemoryRecords, Script};
+use super::{
+    FakeNames, FakeNetwork, FakeSnapshotter, FakeTaskRuntime, FakeVolumes, MemoryContent, MemoryRecords, Script,
+};
 use crate::conformance;
+use crate::conformance::names::{Questions, Subject};
 use crate::conformance::task::{Behaviour, Bench};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,6 +24,25 @@ async fn content_conforms() {
 #[tokio::test(flavor = "multi_thread")]
 async fn network_conforms() {
     conformance::network::check_all(|| Arc::new(FakeNetwork::new())).await;
+}
+
+#[async_trait]
+impl Questions for FakeNames {
+    async fn resolve(&self, container: &ContainerId, _server: SocketAddr, name: &str) -> Vec<IpAddr> {
+        Self::resolve(self, container, name)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_conform() {
+    conformance::names::check_all(|| {
+        let names = FakeNames::default();
+        Subject {
+            names: Arc::new(names.clone()),
+            questions: Box::new(names),
+        }
+    })
+    .await;
 }
 
 #[test]
