@@ -77,7 +77,6 @@ fn once(
             stderr: null()?,
         },
         network_namespace: None,
-        init: false,
     };
     let begin = Instant::now();
     let container = start(request)?;

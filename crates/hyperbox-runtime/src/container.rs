@@ -210,7 +210,6 @@ impl Container {
             process: &process,
             filter: self.filter.as_ref(),
             streams: streams.borrow(),
-            init: false,
         };
         let into = self.cgroups.open_version_two()?;
         let pid_namespace = self.pid_namespace()?;

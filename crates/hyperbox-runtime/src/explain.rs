@@ -64,7 +64,6 @@ fn operation(failure: Failure, process: &ProcessPlan, setup: Option<&ContainerSe
         Stage::NoNewPrivileges => "set no_new_privs".to_owned(),
         Stage::ChangeDirectory => format!("change to the working directory {:?}", process.shown_directory()),
         Stage::Seccomp => "install the system call filter".to_owned(),
-        Stage::Init => "start the init process".to_owned(),
         Stage::Execute => format!("execute {:?}", process.shown_command),
     }
 }

@@ -57,13 +57,12 @@ pub(crate) enum Stage {
     NoNewPrivileges,
     ChangeDirectory,
     Seccomp,
-    Init,
     /// `execve` failed; the index is an [`ExecFault`].
     Execute,
 }
 
 impl Stage {
-    const ALL: [Self; 34] = [
+    const ALL: [Self; 33] = [
         Self::Session,
         Self::JoinNamespace,
         Self::NewNamespace,
@@ -96,7 +95,6 @@ impl Stage {
         Self::NoNewPrivileges,
         Self::ChangeDirectory,
         Self::Seccomp,
-        Self::Init,
         Self::Execute,
     ];
 

@@ -44,8 +44,6 @@ pub struct StartRequest {
     pub stdio: StdioPlan,
     /// The network namespace to join, in place of what the specification says.
     pub network_namespace: Option<OwnedFd>,
-    /// Whether a small init is pid 1 and runs the command.
-    pub init: bool,
 }
 
 /// Where the standard streams of a process lead.
@@ -78,7 +76,6 @@ pub fn start(request: StartRequest) -> Result<Container, StartError> {
         user,
         stdio,
         network_namespace,
-        init,
     } = request;
     let plan = Plan::new(&spec, network_namespace.is_some())?;
     let process = spec
@@ -105,7 +102,6 @@ pub fn start(request: StartRequest) -> Result<Container, StartError> {
         process: &process,
         filter: filter.as_ref(),
         streams: streams.borrow(),
-        init,
     };
     let terminal = launch.run(&mut hold)?;
     let namespaces = setup.plan.namespaces.clone();
@@ -126,7 +122,6 @@ struct Launch<'a> {
     process: &'a ProcessPlan,
     filter: Option<&'a Filter>,
     streams: Streams<'a>,
-    init: bool,
 }
 
 impl Launch<'_> {
@@ -140,7 +135,6 @@ impl Launch<'_> {
             process: self.process,
             filter: self.filter,
             streams: self.streams,
-            init: self.init,
         };
         let into = hold.cgroups().open_version_two()?;
         let new = namespaces.new.without(NewNamespaces::CGROUP);

@@ -230,64 +230,6 @@ fn privileged_exec_gets_a_terminal_of_its_own() {
 }
 
 #[test]
-fn privileged_init_forwards_and_reaps() {
-    let rootfs = Rootfs::new();
-    let mut running = start_request(|stdio| {
-        let command = "sh -c 'sleep 0.01 & exec true'; cat /proc/1/comm; echo $$; readlink /proc/1/exe 2>/dev/null; \
-                       trap 'echo usr1; exit 5' USR1; echo ready; while :; do sleep 0.05; done";
-        let mut request = request(&shell(command), rootfs.overlay(), "", stdio);
-        request.init = true;
-        request
-    })
-    .unwrap();
-    let mut text = String::new();
-    wait_for("ready", || {
-        let mut byte = [0];
-        running.stdout.read_exact(&mut byte).unwrap();
-        text.push(char::from(byte[0]));
-        text.ends_with("ready\n")
-    });
-    assert_eq!(text, "init\n2\nready\n", "the program of the init cannot be seen");
-    let zombies = || {
-        running
-            .container
-            .cgroups()
-            .processes()
-            .unwrap()
-            .iter()
-            .any(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z")))
-    };
-    wait_for("orphans are reaped", || !zombies());
-    running.container.signal(Signal::parse("USR1").unwrap()).unwrap();
-    let outcome = running.finish();
-    assert_eq!(
-        (outcome.code, outcome.stdout.as_str()),
-        (5, "usr1\n"),
-        "{}",
-        outcome.stderr
-    );
-}
-
-#[test]
-fn privileged_init_reports_a_missing_command() {
-    let rootfs = Rootfs::new();
-    let error = start_request(|stdio| {
-        let mut request = request(&shell("true"), rootfs.overlay(), "", stdio);
-        request
-            .spec
-            .process_mut()
-            .as_mut()
-            .unwrap()
-            .set_args(Some(vec!["nosuch".into()]));
-        request.init = true;
-        request
-    })
-    .err()
-    .unwrap();
-    assert_eq!(error.command_fault(), Some(CommandFault::NotFound));
-}
-
-#[test]
 fn privileged_a_network_namespace_is_handed_over() {
     support::require_root();
     // Another container's: made by it, joined by descriptor.

@@ -51,7 +51,6 @@ pub(crate) fn start(
                 user: launch.user.clone(),
                 stdio,
                 network_namespace,
-                init: launch.init,
             };
             let mut container = hyperbox_runtime::start(request).map_err(|error| start_failed(&error))?;
             let started = Started {
@@ -63,10 +62,6 @@ pub(crate) fn start(
             Ok((Engine::Embedded(Box::new(container)), started))
         }
         RuntimeChoice::External { program, arguments } => {
-            if launch.init {
-                let message = format!("--init is not available with the runtime {}", program.display());
-                return Err(failure(ErrorKind::Unsupported, message));
-            }
             let (external, started) =
                 External::start(launch, program, arguments, spec, directory, stdio, network_namespace)?;
             Ok((Engine::External(Box::new(external)), started))

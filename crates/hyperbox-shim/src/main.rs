@@ -14,6 +14,7 @@ mod connection;
 mod engine;
 mod external;
 mod failure;
+mod init;
 mod launcher;
 mod log;
 mod oom;

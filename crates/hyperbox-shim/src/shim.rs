@@ -17,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::connection::Connection;
 use crate::engine;
 use crate::failure::{failure, system};
+use crate::init;
 use crate::log::Log;
 use crate::requests::clients;
 use crate::run_directory::RunDirectory;
@@ -74,7 +75,7 @@ fn become_independent() -> io::Result<signals::ChildSignals> {
 fn launch(payload: &[u8], descriptors: Vec<OwnedFd>, signals: signals::ChildSignals) -> Result<Supervisor, ShimError> {
     let launch: Launch = serde_json::from_slice(payload)
         .map_err(|error| failure(ErrorKind::InvalidArgument, format!("malformed launch request: {error}")))?;
-    let spec: Spec = serde_json::from_str(&launch.spec).map_err(|error| {
+    let mut spec: Spec = serde_json::from_str(&launch.spec).map_err(|error| {
         failure(
             ErrorKind::InvalidArgument,
             format!("malformed runtime configuration: {error}"),
@@ -88,6 +89,9 @@ fn launch(payload: &[u8], descriptors: Vec<OwnedFd>, signals: signals::ChildSign
     let listener = directory
         .listen(SOCKET_NAME)
         .map_err(|error| system("cannot listen for the daemon", error))?;
+    if launch.init {
+        init::put_before(&mut spec, &directory)?;
+    }
     // Before anything is made, for whoever cleans up if this process is killed while it starts the container.
     let mut record = LaunchRecord {
         shim_pid: std::process::id(),

@@ -1,87 +1,87 @@
 // SPDX-License-Identifier: MIT
-//! The smallest init: pid 1 of a container that runs one command, passes signals on to it and reaps orphans.
+//! The smallest init, as a program: pid 1 of a container that runs one command, passes signals on to it and reaps orphans.
 //!
-//! All signals stay blocked and are taken with `sigwaitinfo(2)`: a blocked signal is never ignored, although the kernel ignores
-//! signals without a handler for pid 1 (`pid_namespaces(7)`). The loop allocates nothing.
+//! It is mounted into containers that ask for it and put before their command, whatever runtime runs them, so it must run in any
+//! root filesystem: it needs no library at all. Its source is `init/init.rs`; a few kilobytes.
 
-use std::io;
-use std::os::fd::BorrowedFd;
+/// The executable (`init -- COMMAND [ARGUMENT …]`). Empty on architectures that it is not written for.
+pub const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 
-use crate::execute::close_all_from;
-use crate::spawn::{NewNamespaces, spawn};
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    use std::path::Path;
+    use std::process::{Command, Output};
 
-/// Runs `command` in a child, and ends with what this process should exit with: the command's exit code, or 128 + n when
-/// signal n killed it. All descriptors but the standard streams are closed in this process.
-///
-/// # Errors
-/// Those of the clone.
-pub fn supervise(command: impl FnOnce() -> u8) -> io::Result<u8> {
-    let signals = block_all();
-    // SAFETY: sets an attribute of this process; orphans come here also when it is not the first of its pid namespace.
-    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
-    let child = spawn(NewNamespaces::default(), None, command)?;
-    let pid = child.pid.cast_signed();
-    // The descriptor goes with all the others.
-    std::mem::forget(child);
-    close_all_from(3)?;
-    loop {
-        // SAFETY: waits for one of the blocked signals; no information is asked for.
-        let signal = unsafe { libc::sigwaitinfo(&raw const signals, std::ptr::null_mut()) };
-        if signal == libc::SIGCHLD {
-            if let Some(code) = reap(pid) {
-                return Ok(code);
+    use super::PROGRAM;
+
+    fn run(search_path: &str, command: &[&str]) -> Output {
+        let directory = tempfile::tempdir().unwrap();
+        let init = directory.path().join("init");
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o700)
+            .open(&init)
+            .unwrap();
+        file.write_all(PROGRAM).unwrap();
+        drop(file);
+        execute(&init, search_path, command)
+    }
+
+    /// A file that was just written may still be open for writing in a child that another test has forked (`ETXTBSY`).
+    fn execute(init: &Path, search_path: &str, command: &[&str]) -> Output {
+        for _ in 0..1000 {
+            match Command::new(init)
+                .arg("--")
+                .args(command)
+                .env("PATH", search_path)
+                .output()
+            {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                other => return other.unwrap(),
             }
-        } else if signal > 0 {
-            // SAFETY: the child is not reaped yet, so its number means no other process. It may be a zombie: no harm.
-            unsafe { libc::kill(pid, signal) };
+        }
+        panic!("{} stays busy", init.display());
+    }
+
+    #[test]
+    fn it_ends_as_the_command_does() {
+        let script = tempfile::tempdir().unwrap();
+        let denied = script.path().join("denied");
+        std::fs::write(&denied, "").unwrap();
+        std::fs::set_permissions(&denied, PermissionsExt::from_mode(0o644)).unwrap();
+        for (search_path, command, code, text) in [
+            ("/nowhere:/bin:/usr/bin", &["sh", "-c", "exit 7"][..], 7, ""),
+            ("/nowhere", &["/bin/sh", "-c", "kill -9 $$"], 137, ""),
+            ("/nowhere::", &["nosuch"], 127, "cannot execute nosuch\n"),
+            ("/bin", &["/no/such"], 127, "cannot execute /no/such\n"),
+            (
+                script.path().to_str().unwrap(),
+                &["denied"],
+                126,
+                "cannot execute denied\n",
+            ),
+            ("/bin", &["/"], 126, "cannot execute /\n"),
+            (&"x".repeat(5000), &["sh"], 127, "cannot execute sh\n"),
+        ] {
+            let output = run(search_path, command);
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(
+                (output.status.code(), errors.as_str()),
+                (Some(code), text),
+                "{command:?}"
+            );
         }
     }
-}
 
-fn block_all() -> libc::sigset_t {
-    // SAFETY: a signal set is plain bits; the calls only fill it and set this thread's mask.
-    unsafe {
-        let mut all = std::mem::zeroed::<libc::sigset_t>();
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
-        all
-    }
-}
-
-/// Collects every ended child; returns the exit code once `command` is among them.
-fn reap(command: libc::pid_t) -> Option<u8> {
-    let mut code = None;
-    loop {
-        let mut status = 0;
-        // SAFETY: `status` is a live integer.
-        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
-        if pid <= 0 {
-            return code;
-        }
-        if pid == command {
-            let number = if libc::WIFSIGNALED(status) {
-                128 + libc::WTERMSIG(status)
-            } else {
-                libc::WEXITSTATUS(status)
-            };
-            code = Some(u8::try_from(number).unwrap_or(u8::MAX));
-        }
-    }
-}
-
-/// Makes this process a process group of its own and, when `terminal` is its controlling terminal, the foreground one, so that
-/// keys like Ctrl-C reach it alone and not its init too.
-pub fn take_foreground(terminal: BorrowedFd<'_>) {
-    use std::os::fd::AsRawFd;
-    // SAFETY: changes only this process's group and signal mask; errors (no terminal) leave things as they are. SIGTTOU is
-    // blocked because a background group that calls tcsetpgrp would be stopped by it (`tcsetpgrp(3)`).
-    unsafe {
-        libc::setpgid(0, 0);
-        let mut set = std::mem::zeroed::<libc::sigset_t>();
-        libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, libc::SIGTTOU);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
-        libc::tcsetpgrp(terminal.as_raw_fd(), libc::getpgrp());
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+    #[test]
+    fn orphans_and_signals_are_looked_after() {
+        let script = "(sh -c 'echo $$; read x </proc/$$/stat; exit 0' &) ; trap 'echo caught; exit 3' TERM; \
+                      kill -TERM $PPID; while :; do sleep 0.01; done";
+        let output = run("/bin:/usr/bin", &["sh", "-c", script]);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("caught"));
     }
 }

@@ -1,39 +1,17 @@
 // SPDX-License-Identifier: MIT
-//! The last step: becoming the command, or staying as its init.
+//! The last step: becoming the command.
 
 use std::ffi::CStr;
-use std::os::fd::BorrowedFd;
 
 use hyperbox_sys::execute::execute;
-use hyperbox_sys::init;
 use rustix::fs::{Access, AtFlags, CWD, FileType};
 use rustix::io::Errno;
 
-use super::Job;
 use crate::plan::process::{Lookup, ProcessPlan};
-use crate::report::{self, At, ExecFault, Failure, IntoErrno, Stage};
-
-/// Runs the command. `Ok` is the exit code of an init whose command has ended.
-pub(super) fn run(job: &Job<'_>) -> Result<u8, Failure> {
-    if !job.init {
-        return Err(become_command(job.process));
-    }
-    // Shown by `ps`; the name of the shim would say nothing to the container's owner.
-    let _ = rustix::thread::set_name(c"init");
-    init::supervise(|| {
-        init::take_foreground(standard_input());
-        report::send_failure(job.socket, become_command(job.process));
-        127
-    })
-    .at(Stage::Init)
-}
-
-fn standard_input() -> BorrowedFd<'static> {
-    rustix::stdio::stdin()
-}
+use crate::report::{ExecFault, Failure, IntoErrno, Stage};
 
 /// Replaces this process; returns only the reason why it could not.
-fn become_command(process: &ProcessPlan) -> Failure {
+pub(super) fn become_command(process: &ProcessPlan) -> Failure {
     let (fault, errno) = match &process.lookup {
         Lookup::Path(path) => {
             let errno = try_execute(process, path);

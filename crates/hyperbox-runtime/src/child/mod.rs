@@ -20,6 +20,7 @@ mod place;
 mod terminal;
 mod way;
 
+use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -47,8 +48,6 @@ pub(crate) struct Job<'a> {
     pub filter: Option<&'a Filter>,
     /// Its standard streams.
     pub streams: Streams<'a>,
-    /// Whether it stays as an init and runs the command in a child of its own.
-    pub init: bool,
 }
 
 /// How a child gets into a container.
@@ -134,20 +133,16 @@ pub(crate) struct FileSystem {
 
 /// Runs in the child. Returns only on failure, with the exit code of the process.
 pub(crate) fn run(job: &Job<'_>) -> u8 {
-    match steps(job) {
-        Ok(code) => code,
-        Err(failure) => {
-            report::send_failure(job.socket, failure);
-            127
-        }
-    }
+    let Err(failure) = steps(job);
+    report::send_failure(job.socket, failure);
+    127
 }
 
-fn steps(job: &Job<'_>) -> Result<u8, Failure> {
+fn steps(job: &Job<'_>) -> Result<Infallible, Failure> {
     let terminal = match job.entry {
         Entry::Create(setup) => enter::create(job, setup)?,
         Entry::Join { init, namespaces } => enter::join(job, init, namespaces)?,
     };
     become_user::become_user(job, terminal)?;
-    command::run(job)
+    Err(command::become_command(job.process))
 }

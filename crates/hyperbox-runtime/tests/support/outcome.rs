@@ -72,7 +72,6 @@ pub fn request(specification: &Value, rootfs: RootMount, user: &str, stdio: Stdi
         },
         stdio,
         network_namespace: None,
-        init: false,
     }
 }
 
