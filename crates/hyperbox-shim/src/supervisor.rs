@@ -275,7 +275,7 @@ impl Supervisor {
         let kills = self.engine.oom_kills();
         if kills > self.oom.kills {
             self.oom.kills = kills;
-            self.announce(&ShimEvent::OutOfMemory);
+            self.announce(&ShimEvent::OutOfMemory { kills });
         }
     }
 

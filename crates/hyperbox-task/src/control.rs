@@ -97,6 +97,7 @@ pub(crate) struct Control {
     requests: mpsc::UnboundedSender<Outgoing>,
     status: watch::Receiver<TaskStatus>,
     closed: watch::Receiver<bool>,
+    memory_kills: watch::Receiver<u64>,
     execs: Arc<Mutex<Execs>>,
 }
 
@@ -111,6 +112,7 @@ impl Control {
         let (requests, incoming) = mpsc::unbounded_channel();
         let (status_sender, status) = watch::channel(TaskStatus::Running);
         let (closed_sender, closed) = watch::channel(false);
+        let (memory_kills_sender, memory_kills) = watch::channel(0);
         let execs = Arc::new(Mutex::new(
             execs.into_iter().map(|exec| (exec, watch::channel(None).0)).collect(),
         ));
@@ -121,6 +123,7 @@ impl Control {
             init: Process::find(record.init_pid, record.init_start_time),
             status: status_sender,
             closed: closed_sender,
+            memory_kills: memory_kills_sender,
             execs: Arc::clone(&execs),
             pending: HashMap::new(),
             sequence: 0,
@@ -130,6 +133,7 @@ impl Control {
             requests,
             status,
             closed,
+            memory_kills,
             execs,
         }
     }
@@ -154,6 +158,11 @@ impl Control {
     /// Becomes true when the connection has ended; its sender is dropped when nobody looks after the connection any more.
     pub(crate) fn closed(&self) -> watch::Receiver<bool> {
         self.closed.clone()
+    }
+
+    /// Returns the changing number of processes that were killed for want of memory.
+    pub(crate) fn memory_kills(&self) -> watch::Receiver<u64> {
+        self.memory_kills.clone()
     }
 
     /// Makes an exec known before it is asked for, so that its end cannot be missed; `false` when it is known already.
@@ -185,6 +194,7 @@ struct Owner {
     init: Option<Process>,
     status: watch::Sender<TaskStatus>,
     closed: watch::Sender<bool>,
+    memory_kills: watch::Sender<u64>,
     execs: Arc<Mutex<Execs>>,
     pending: HashMap<u64, oneshot::Sender<Result<ShimReply, TaskError>>>,
     sequence: u64,
@@ -245,8 +255,9 @@ impl Owner {
                     exit.send_replace(Some(code));
                 }
             }
-            ShimMessage::Event(ShimEvent::OutOfMemory) => {
-                tracing::info!(directory = %self.directory.path().display(), "a process was killed for want of memory");
+            ShimMessage::Event(ShimEvent::OutOfMemory { kills }) => {
+                tracing::info!(directory = %self.directory.path().display(), kills, "killed for want of memory");
+                self.memory_kills.send_replace(kills);
             }
             ShimMessage::Launched(_) | ShimMessage::LaunchFailed(_) => {}
         }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hyperbox_core::seam::{
-    AttachIo, LaunchTask, LogQuery, LogStream, PendingAttach, Reattached, RuntimeInfo, Task, TaskError, TaskRuntime,
+    AttachIo, LaunchTask, LogQuery, LogStream, PendingAttach, Reattached, RuntimeInfo, RuntimeVersion, Task, TaskError,
+    TaskRuntime,
 };
 use hyperbox_sys::message;
 use hyperbox_types::run::Streams;
@@ -25,6 +26,7 @@ use crate::discard::discard;
 use crate::launcher::Launcher;
 use crate::reattach::{Greeting, end_orphan, greet};
 use crate::run_directory::{RunDirectories, RunDirectory};
+use crate::runtimes::Versions;
 use crate::task::ShimTask;
 use crate::{logs, runtimes};
 
@@ -37,6 +39,7 @@ pub struct ShimTaskRuntime {
     config: Config,
     directories: RunDirectories,
     launcher: Launcher,
+    versions: Versions,
     /// Tells when the shims that this daemon is connected to have ended.
     shims: Mutex<HashMap<ContainerId, watch::Receiver<bool>>>,
 }
@@ -58,6 +61,7 @@ impl ShimTaskRuntime {
             launcher: Launcher::new(program),
             config,
             directories,
+            versions: Versions::default(),
             shims: Mutex::new(HashMap::new()),
         })
     }
@@ -233,6 +237,13 @@ impl TaskRuntime for ShimTaskRuntime {
 
     fn runtimes(&self) -> Vec<RuntimeInfo> {
         runtimes::list(&self.config)
+    }
+
+    async fn runtime_version(&self, name: &str) -> Option<RuntimeVersion> {
+        match runtimes::choose(&self.config, name).ok()? {
+            RuntimeChoice::Embedded => Some(runtimes::embedded_version()),
+            RuntimeChoice::External { program, .. } => self.versions.of(&program).await,
+        }
     }
 
     fn choose(&self, name: &str) -> Result<RuntimeChoice, TaskError> {

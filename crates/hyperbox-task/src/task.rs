@@ -54,6 +54,10 @@ impl Task for ShimTask {
         self.control.status()
     }
 
+    fn memory_kills(&self) -> watch::Receiver<u64> {
+        self.control.memory_kills()
+    }
+
     async fn attach(&self, exec: Option<&ExecId>, streams: Streams) -> Result<Box<dyn AttachIo>, TaskError> {
         let failed = |error| TaskError {
             kind: ErrorKind::FailedPrecondition,

@@ -291,7 +291,10 @@ pub enum ShimEvent {
         code: i32,
     },
     /// The kernel killed a process of the container for want of memory.
-    OutOfMemory,
+    OutOfMemory {
+        /// How many it has killed by now.
+        kills: u64,
+    },
 }
 
 /// How a container ended.

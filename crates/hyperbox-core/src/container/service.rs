@@ -16,7 +16,7 @@ use super::{ContainerRecord, ContainerSpec, Phase, RestartPolicy, WaitCondition,
 use crate::event::{EventKind, Events};
 use crate::image::{ImageUser, ImageUsers, Images};
 use crate::network::Networks;
-use crate::seam::{Host, Records, Snapshotter, TaskRuntime};
+use crate::seam::{Host, Records, RuntimeVersion, Snapshotter, TaskRuntime};
 use crate::volume::Volumes;
 use crate::{Result, ServiceError};
 
@@ -128,6 +128,12 @@ impl Containers {
         let handle = self.inner.table.find(reference)?;
         let record = handle.snapshot.borrow().record.clone();
         record.ok_or_else(|| ServiceError::not_found(format!("No such container: {reference}")))
+    }
+
+    /// Returns what a runtime says of its version.
+    pub async fn runtime_version(&self, name: &str) -> RuntimeVersion {
+        let asked = self.inner.with.tasks.runtime_version(name).await;
+        asked.unwrap_or_default()
     }
 
     /// Starts a container; returns when its process runs.

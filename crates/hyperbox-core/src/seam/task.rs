@@ -95,8 +95,17 @@ pub struct RuntimeInfo {
     pub name: String,
     /// The executable; `None` for the embedded runtime.
     pub program: Option<PathBuf>,
-    /// What it says of its version.
+    /// Its version, where nobody has to be asked; else [`TaskRuntime::runtime_version`] tells.
     pub version: Option<String>,
+}
+
+/// What a runtime says of its version.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RuntimeVersion {
+    /// Such as `1.3.6`.
+    pub version: String,
+    /// The commit that it was built from; empty when it does not say.
+    pub commit: String,
 }
 
 /// Which log entries to read.
@@ -172,6 +181,9 @@ pub trait TaskRuntime: Send + Sync + std::fmt::Debug {
     /// Lists the runtimes that can be chosen; the default first.
     fn runtimes(&self) -> Vec<RuntimeInfo>;
 
+    /// Returns the version of a runtime; an external one is asked once, with limited patience. `None` when it does not say.
+    async fn runtime_version(&self, name: &str) -> Option<RuntimeVersion>;
+
     /// Returns the runtime of that name or path.
     ///
     /// # Errors
@@ -221,6 +233,9 @@ pub trait Task: Send + Sync + std::fmt::Debug {
 
     /// Changes limits; the argument is JSON of the OCI `LinuxResources`.
     async fn update(&self, resources: String) -> Result<(), TaskError>;
+
+    /// Returns how many processes of the container were killed for want of memory, as far as is known; it changes when one is.
+    fn memory_kills(&self) -> watch::Receiver<u64>;
 
     /// Reads counters.
     async fn stats(&self) -> Result<CgroupStats, TaskError>;

@@ -76,14 +76,18 @@ async fn version(call: Call) -> ApiResult<Answer> {
             ("Os", "linux".to_owned()),
         ]),
     };
-    let runtimes = facts.runtimes.iter().map(|runtime| Component {
-        name: runtime.name.clone(),
-        version: runtime.version.clone().unwrap_or_default(),
-        details: BTreeMap::from([("GitCommit", String::new())]),
-    });
+    let mut components = vec![engine];
+    for runtime in &facts.runtimes {
+        let known = call.engine().containers.runtime_version(&runtime.name).await;
+        components.push(Component {
+            name: runtime.name.clone(),
+            version: known.version,
+            details: BTreeMap::from([("GitCommit", known.commit)]),
+        });
+    }
     Ok(json_answer(&Version {
         platform: Platform { name: "HyperBox" },
-        components: std::iter::once(engine).chain(runtimes).collect(),
+        components,
         version: facts.version.clone(),
         api_version: ApiVersion::MAXIMUM.to_string(),
         minimum_api_version: ApiVersion::MINIMUM.to_string(),

@@ -63,7 +63,7 @@ pub async fn run(bench: &dyn Bench) {
     what_has_ended_takes_no_requests(bench).await;
     unknown_execs_are_not_found(bench).await;
     a_follower_gets_everything_and_ends(bench).await;
-    runtimes_are_chosen_by_name(bench.runtime());
+    runtimes_are_chosen_by_name(bench.runtime()).await;
 }
 
 async fn output_and_exit_are_complete(bench: &dyn Bench) {
@@ -267,12 +267,15 @@ async fn a_follower_gets_everything_and_ends(bench: &dyn Bench) {
     runtime.remove_logs(&log).await.expect("remove logs");
 }
 
-fn runtimes_are_chosen_by_name(runtime: &dyn TaskRuntime) {
+async fn runtimes_are_chosen_by_name(runtime: &dyn TaskRuntime) {
     let runtimes = runtime.runtimes();
     assert!(!runtimes.is_empty());
     for known in &runtimes {
         assert!(runtime.choose(&known.name).is_ok(), "{}", known.name);
+        let version = runtime.runtime_version(&known.name).await;
+        assert!(version.is_some(), "{} tells its version", known.name);
     }
+    assert_eq!(runtime.runtime_version("no-such").await, None);
     let error = runtime.choose("no-such").expect_err("there is none");
     assert_eq!(error.kind, ErrorKind::InvalidArgument);
     assert_eq!(error.to_string(), "unknown or invalid runtime name: no-such");

@@ -24,6 +24,7 @@ pub struct FakeTask {
     process: Process,
     log: LogBook,
     status: watch::Sender<TaskStatus>,
+    memory_kills: watch::Sender<u64>,
     execs: Mutex<BTreeMap<ExecId, Arc<Process>>>,
     state: Mutex<State>,
 }
@@ -45,6 +46,7 @@ impl FakeTask {
             process: Process::new(stdio),
             log,
             status: watch::Sender::new(TaskStatus::Running),
+            memory_kills: watch::Sender::new(0),
             execs: Mutex::default(),
             state: Mutex::default(),
         }
@@ -154,7 +156,15 @@ impl FakeTask {
         lock(&self.execs).keys().cloned().collect()
     }
 
+    /// Tells that the kernel has killed a process of the container for want of memory; the first one lives on.
+    pub fn kill_for_memory(&self) {
+        self.memory_kills.send_modify(|kills| *kills += 1);
+    }
+
     fn end(&self, code: i32, out_of_memory: bool) {
+        if out_of_memory {
+            self.kill_for_memory();
+        }
         for exec in lock(&self.execs).values() {
             exec.end(137);
         }
@@ -188,6 +198,10 @@ impl Task for FakeTask {
 
     fn status(&self) -> watch::Receiver<TaskStatus> {
         self.status.subscribe()
+    }
+
+    fn memory_kills(&self) -> watch::Receiver<u64> {
+        self.memory_kills.subscribe()
     }
 
     async fn attach(&self, exec: Option<&ExecId>, streams: Streams) -> Result<Box<dyn AttachIo>, TaskError> {

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use futures_util::stream;
 use hyperbox_core::seam::{
-    AttachIo, LaunchTask, LogEntry, LogQuery, LogStream, PendingAttach, Reattached, RuntimeInfo, Task, TaskError,
+    AttachIo, LaunchTask, LogEntry, LogQuery, LogStream, PendingAttach, Reattached, RuntimeInfo, RuntimeVersion, Task, TaskError,
     TaskRuntime, TaskStatus,
 };
 use hyperbox_types::run::Streams;
@@ -262,6 +262,10 @@ impl TaskRuntime for FakeTaskRuntime {
             program: None,
             version: None,
         }]
+    }
+
+    async fn runtime_version(&self, name: &str) -> Option<RuntimeVersion> {
+        (name == "hyperbox").then(RuntimeVersion::default)
     }
 
     fn choose(&self, name: &str) -> Result<RuntimeChoice, TaskError> {
