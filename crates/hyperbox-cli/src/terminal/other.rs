@@ -12,6 +12,7 @@ pub(crate) enum SignalEvent {
     /// The window has a new size.
     Resized,
     /// To be forwarded.
+    #[expect(dead_code, reason = "no signal is watched here, but sessions handle all events")]
     Forward(Signal),
 }
 

@@ -5,6 +5,7 @@
 
 mod daemon;
 mod failures;
+mod network;
 mod program;
 mod run;
 #[cfg(unix)]
