@@ -11,12 +11,12 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::upgrade::OnUpgrade;
 use hyperbox_core::Engine;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{ApiError, ApiResult};
+use crate::go_json;
 use crate::hijack::Takeover;
 use crate::query::Query;
 use crate::request_body::RequestBody;
@@ -144,66 +144,26 @@ impl Call {
     }
 }
 
-/// Parses JSON as leniently as Go does: `null` is the same as an absent field, unknown fields are ignored.
+/// Parses JSON as Docker does ([`go_json`]).
 ///
 /// # Errors
 /// 400 `invalid JSON: …`.
 pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
-    let invalid = |error: serde_json::Error| {
-        if error.is_eof() {
-            ApiError::bad_request("invalid JSON: unexpected EOF")
-        } else {
-            ApiError::bad_request(format!("invalid JSON: {error}"))
-        }
-    };
-    let mut value: Value = serde_json::from_slice(bytes).map_err(invalid)?;
-    drop_nulls(&mut value);
-    serde_json::from_value(value).map_err(invalid)
-}
-
-/// Removes `null` members; the depth of a parsed document is bounded by the parser.
-///
-/// In maps with the client's own keys a `null` is not an absent field: Go reads it as the zero value and keeps the key.
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            for (name, zero) in [
-                ("Volumes", Value::Object(serde_json::Map::new())),
-                ("ExposedPorts", Value::Object(serde_json::Map::new())),
-                ("PortBindings", Value::Array(Vec::new())),
-                ("Labels", Value::String(String::new())),
-            ] {
-                let own_keys = fields.get_mut(name).and_then(Value::as_object_mut);
-                let nulls = own_keys
-                    .into_iter()
-                    .flat_map(serde_json::Map::values_mut)
-                    .filter(|field| field.is_null());
-                nulls.for_each(|field| *field = zero.clone());
-            }
-            fields.retain(|_, field| !field.is_null());
-            fields.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
-        _ => {}
-    }
+    go_json::from_slice(bytes).map_err(|error| match error {
+        None => ApiError::bad_request("unexpected content after JSON"),
+        Some(error) if error.is_eof() => ApiError::bad_request("invalid JSON: unexpected EOF"),
+        Some(error) => ApiError::bad_request(format!("invalid JSON: {error}")),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use serde_json::Value;
 
     use super::*;
 
     #[test]
-    fn nulls_are_absent_and_depth_is_bounded() {
-        let parsed: BTreeMap<String, Value> = parse_json(br#"{"a":null,"b":{"c":null}}"#).expect("JSON");
-        assert_eq!(parsed.get("a"), None);
-        assert_eq!(parsed.get("b"), Some(&Value::Object(serde_json::Map::new())));
-        let kept: Value = parse_json(br#"{"Volumes":{"/x":null},"Labels":{"a":null},"Env":null}"#).expect("JSON");
-        assert_eq!(
-            kept,
-            serde_json::json!({ "Volumes": { "/x": {} }, "Labels": { "a": "" } })
-        );
+    fn depth_is_bounded() {
         let deep = "[".repeat(100_000);
         let error = parse_json::<Value>(deep.as_bytes()).expect_err("too deep");
         assert!(error.message().starts_with("invalid JSON: "));

@@ -119,9 +119,11 @@ pub(crate) fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::AlreadyExists | ErrorKind::Conflict | ErrorKind::FailedPrecondition => StatusCode::CONFLICT,
         ErrorKind::NotModified => StatusCode::NOT_MODIFIED,
         ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
-        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
-        ErrorKind::ResourceExhausted | ErrorKind::Cancelled | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        // A registry that cannot be reached is 500 too: 503 is Docker's word for a missing swarm.
+        ErrorKind::Unavailable | ErrorKind::ResourceExhausted | ErrorKind::Cancelled | ErrorKind::Internal => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
 
@@ -189,6 +191,7 @@ mod tests {
     fn every_class_has_a_status() {
         assert_eq!(status_of(ErrorKind::NotModified), StatusCode::NOT_MODIFIED);
         assert_eq!(status_of(ErrorKind::Conflict), StatusCode::CONFLICT);
+        assert_eq!(status_of(ErrorKind::Unavailable), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(status_of(ErrorKind::Unsupported), StatusCode::NOT_IMPLEMENTED);
     }
 }

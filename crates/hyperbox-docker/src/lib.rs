@@ -15,6 +15,7 @@ mod detach_keys;
 mod error;
 mod filters;
 mod frames;
+mod go_json;
 mod hijack;
 mod pattern;
 mod progress;

@@ -79,6 +79,7 @@ async fn inspect_one(call: Call) -> ApiResult<Answer> {
         directory: engine.containers.directory(&record.id),
         log_path: engine.containers.log_path(id)?,
         storage_driver: engine.system.facts().storage_driver.clone(),
+        root: engine.containers.root(&record),
         size,
     };
     Ok(json_answer(&inspect(&record, around)))

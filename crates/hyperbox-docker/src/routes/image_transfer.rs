@@ -68,13 +68,7 @@ async fn push(call: Call) -> ApiResult<Answer> {
     };
     let credentials = from_header(call.header(AUTH));
     let images = call.engine().images.clone();
-    let progress = stream::iter(references).then(move |reference| {
-        let (images, credentials) = (images.clone(), credentials.clone());
-        async move { images.push(reference, credentials).await }
-    });
-    let progress = progress.flat_map(|pushed| -> ProgressStream {
-        pushed.unwrap_or_else(|error| Box::pin(stream::once(std::future::ready(TransferProgress::Failed(error)))))
-    });
+    let progress = stream::iter(references).flat_map(move |reference| images.push(reference, credentials.clone()));
     Ok(json_stream(lines(Box::pin(progress), false)))
 }
 

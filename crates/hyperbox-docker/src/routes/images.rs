@@ -14,7 +14,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::filters::Filters;
 use crate::pattern::glob;
 use crate::router::{Route, route};
-use crate::translate::image;
+use crate::translate::{graph_driver, image};
 use crate::wire::image::ImagesPruned;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -80,12 +80,11 @@ fn name(call: &Call) -> ApiResult<&str> {
 }
 
 async fn inspect(call: Call) -> ApiResult<Answer> {
-    let record = call.engine().images.get(name(&call)?)?;
-    Ok(json(&image::inspect(
-        &record,
-        &call.engine().system.facts().storage_driver,
-        call.version,
-    )))
+    let engine = call.engine();
+    let record = engine.images.get(name(&call)?)?;
+    let driver = engine.system.facts().storage_driver.clone();
+    let storage = graph_driver::of_image(driver, engine.images.root(&record).as_ref());
+    Ok(json(&image::inspect(&record, storage, call.version)))
 }
 
 async fn history(call: Call) -> ApiResult<Answer> {

@@ -67,7 +67,7 @@ pub(crate) fn summary(record: &ImageRecord, containers: i64, version: ApiVersion
 }
 
 /// Makes the inspection.
-pub(crate) fn inspect(record: &ImageRecord, storage_driver: &str, version: ApiVersion) -> ImageInspect {
+pub(crate) fn inspect(record: &ImageRecord, graph_driver: GraphDriver, version: ApiVersion) -> ImageInspect {
     ImageInspect {
         id: record.id.to_string(),
         repo_tags: names(&record.references),
@@ -82,10 +82,7 @@ pub(crate) fn inspect(record: &ImageRecord, storage_driver: &str, version: ApiVe
         os: record.platform.os.clone(),
         size: record.size.0,
         virtual_size: (!version.at_least(MODERN)).then_some(record.size.0),
-        graph_driver: GraphDriver {
-            data: None,
-            name: storage_driver.to_owned(),
-        },
+        graph_driver,
         root_fs: RootFs {
             kind: "layers",
             layers: record.layers.iter().map(|layer| layer.diff_id.to_string()).collect(),

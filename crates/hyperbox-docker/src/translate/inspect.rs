@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use hyperbox_core::container::{ContainerRecord, Phase, ResolvedMount};
-use hyperbox_types::ByteSize;
+use hyperbox_types::{ByteSize, RootMount};
 
 use super::complete::{Defaults, complete};
 use super::document::DoorDocument;
 use super::network::{KnownNetworks, endpoints};
-use super::{health, since};
+use super::{graph_driver, health, since};
 use crate::wire::config::ContainerConfig;
-use crate::wire::container::{GraphDriver, Health, Inspect, MountPoint, NetworkSettings, State};
+use crate::wire::container::{Health, Inspect, MountPoint, NetworkSettings, State};
 use crate::wire::{Empty, Set};
 
 /// What the inspection needs beside the record.
@@ -27,6 +27,8 @@ pub(crate) struct Surroundings {
     pub log_path: Option<PathBuf>,
     /// Name of the snapshotter.
     pub storage_driver: String,
+    /// Where its files are.
+    pub root: Option<RootMount>,
     /// What it occupies (alone, in all), when asked for.
     pub size: Option<(ByteSize, ByteSize)>,
 }
@@ -69,10 +71,7 @@ pub(crate) fn inspect(record: &ContainerRecord, around: Surroundings) -> Inspect
         app_armor_profile: record.spec.security.apparmor.clone().unwrap_or_default(),
         exec_ids: (!around.exec_ids.is_empty()).then_some(around.exec_ids),
         host_config: host_config(record, &document),
-        graph_driver: GraphDriver {
-            data: None,
-            name: around.storage_driver,
-        },
+        graph_driver: graph_driver::of_container(around.storage_driver, record, around.root.as_ref()),
         size_rw: around.size.map(|(own, _)| own.0),
         size_root_fs: around.size.map(|(_, all)| all.0),
         mounts: mount_points(record, &document),

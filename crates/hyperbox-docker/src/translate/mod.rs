@@ -4,6 +4,7 @@
 pub(crate) mod complete;
 pub(crate) mod create;
 pub(crate) mod document;
+pub(crate) mod graph_driver;
 pub(crate) mod health;
 pub(crate) mod image;
 pub(crate) mod inspect;

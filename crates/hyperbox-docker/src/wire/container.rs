@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 
 use hyperbox_core::container::HealthState;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::config::ContainerConfig;
 use super::host_config::{Resources, RestartPolicy};
 use super::network::EndpointSettings;
+use crate::go_json::Json;
 
 /// The answer to a creation.
 #[derive(Debug, Serialize)]
@@ -21,11 +23,21 @@ pub(crate) struct CreateResponse {
 
 /// The body of an update.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[serde(default, rename_all = "PascalCase", remote = "Self")]
 pub(crate) struct UpdateBody {
-    #[serde(flatten)]
+    /// Read apart, see [`HostConfig`](super::host_config::HostConfig).
+    #[serde(skip)]
     pub resources: Resources,
     pub restart_policy: RestartPolicy,
+}
+
+impl<'de> Deserialize<'de> for UpdateBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tree = Json::deserialize(deserializer)?;
+        let mut body = Self::deserialize(tree.clone()).map_err(D::Error::custom)?;
+        body.resources = Resources::deserialize(tree).map_err(D::Error::custom)?;
+        Ok(body)
+    }
 }
 
 /// A container's inspection.

@@ -3,11 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::go_json::Json;
 
 /// `HostConfig`.
+///
+/// The limits are read apart: fields that are flattened into another object cannot tell how they are called, which
+/// [`go_json`](crate::go_json) has to know.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[serde(default, rename_all = "PascalCase", remote = "Self")]
 pub(crate) struct HostConfig {
     pub binds: Option<Vec<String>>,
     #[serde(rename = "ContainerIDFile")]
@@ -51,7 +57,7 @@ pub(crate) struct HostConfig {
     pub sysctls: BTreeMap<String, String>,
     pub runtime: String,
     pub isolation: String,
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub resources: Resources,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
@@ -59,6 +65,21 @@ pub(crate) struct HostConfig {
     pub readonly_paths: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<bool>,
+}
+
+impl Serialize for HostConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for HostConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tree = Json::deserialize(deserializer)?;
+        let mut host = Self::deserialize(tree.clone()).map_err(D::Error::custom)?;
+        host.resources = Resources::deserialize(tree).map_err(D::Error::custom)?;
+        Ok(host)
+    }
 }
 
 /// The limits in a `HostConfig`, also the body of an update.

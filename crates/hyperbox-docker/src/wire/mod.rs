@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The shapes of Docker's JSON, one file per resource. Requests are read leniently (`null` was removed before, every field may be
-//! absent); answers have exactly the fields that Docker 28 sends, `null` where it sends `null`.
+//! The shapes of Docker's JSON, one file per resource. Requests are read leniently (`go_json`; every field may be absent); answers have exactly the fields that Docker 28 sends, `null` where it sends `null`.
 
 pub(crate) mod config;
 pub(crate) mod container;

@@ -113,7 +113,22 @@ async fn failures_come_before_or_in_the_stream() {
     assert_eq!(pushed.status, StatusCode::OK);
     let last = pushed.lines().pop().expect("a line");
     assert_eq!(last["errorDetail"]["message"], last["error"]);
-    assert_eq!(last["error"], "An image does not exist locally with the tag: nosuch:x");
+    assert_eq!(last["error"], "An image does not exist locally with the tag: nosuch");
+    assert_eq!(
+        pushed.lines()[0]["status"],
+        "The push refers to repository [docker.io/library/nosuch]"
+    );
+    let pushed = world.post(&format!("/images/{IMAGE}/push?tag=nosuch"), None).await;
+    let last = pushed.lines().pop().expect("a line");
+    assert_eq!(last["error"], format!("tag does not exist: {IMAGE}:nosuch"));
+    world
+        .registry
+        .fail_next(RegistryFault::Unavailable, "cannot reach localhost:5000");
+    let (status, _) = world
+        .post("/images/create?fromImage=localhost:5000/x&tag=1", None)
+        .await
+        .failure();
+    assert_eq!(status, 500);
 }
 
 #[tokio::test]
