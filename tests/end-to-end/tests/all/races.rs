@@ -22,7 +22,8 @@ fn privileged_one_wins_the_others_get_dockers_answer() {
     let started = race(&environment, 4, "POST", &format!("/containers/{id}/start"));
     assert_eq!(started, [204, 304, 304, 304]);
     let stopped = race(&environment, 4, "POST", &format!("/containers/{id}/stop?t=0"));
-    // Whoever still saw it running has stopped it, whoever came later has not.
+    // Docker is as loose: of 62 races of four clients against Docker Engine 28.5, 61 gave 204 four times and one gave a 304. Whoever
+    // still sees it running waits for the same end and has stopped it; only who comes after the end is told 304.
     assert!(
         stopped[0] == 204 && stopped.iter().all(|code| [204, 304].contains(code)),
         "{stopped:?}"
