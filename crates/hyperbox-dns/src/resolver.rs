@@ -100,6 +100,7 @@ impl Resolver {
             Finding::Nothing => None,
         };
         match answer {
+            Some(answer) if answer.len() <= question.limit(transport) => Reaction::Answer(answer),
             Some(answer) => {
                 let limit = question.limit(transport);
                 shorten(answer, limit).map_or(Reaction::Silence, Reaction::Answer)

@@ -7,6 +7,8 @@ use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder, DecodeErro
 
 /// Octets of the fixed header.
 pub(super) const HEADER: usize = 12;
+/// Where the questions begin.
+pub(super) const HEADER_END: u16 = 12;
 /// Octets of an OPT record without options: root name, type, size, flags, length.
 const OPT: usize = 11;
 /// Position of the octet with the TC flag, and the flag.
@@ -35,11 +37,18 @@ struct Outline {
 }
 
 impl Layout {
-    /// Walks over a message whose header has been read from `decoder`; fails when the questions are damaged.
-    pub(super) fn walk(header: &Header, decoder: &mut BinDecoder<'_>) -> Result<Self, DecodeError> {
+    /// Walks over a message; `None` when header or questions are damaged.
+    ///
+    /// No name may point into the header, which is no name, and changes on the way: what is read there would depend on identifiers and
+    /// counts. It is hidden behind octets that end every name.
+    pub(super) fn walk(bytes: &[u8]) -> Option<(Header, Self)> {
+        let header = Header::read(&mut BinDecoder::new(bytes)).ok()?;
+        let mut hidden = bytes.to_vec();
+        hidden.get_mut(..HEADER)?.fill(0xff);
+        let mut decoder = BinDecoder::new(&hidden).clone(HEADER_END);
         for _ in 0..header.counts.queries {
-            Name::read(decoder)?;
-            decoder.read_slice(4)?;
+            Name::read(&mut decoder).ok()?;
+            decoder.read_slice(4).ok()?;
         }
         let mut layout = Self {
             questions_end: decoder.index(),
@@ -50,8 +59,8 @@ impl Layout {
         };
         let counts = header.counts;
         let others = u32::from(counts.authorities) + u32::from(counts.additionals);
-        layout.complete = layout.walk_records(decoder, counts.answers, others).is_ok();
-        Ok(layout)
+        layout.complete = layout.walk_records(&mut decoder, counts.answers, others).is_ok();
+        Some((header, layout))
     }
 
     fn walk_records(&mut self, decoder: &mut BinDecoder<'_>, answers: u16, others: u32) -> Result<(), DecodeError> {
@@ -86,9 +95,7 @@ fn outline(decoder: &mut BinDecoder<'_>) -> Result<Outline, DecodeError> {
 /// (RFC 2181 §9). Records are only left out from the end, so what stays keeps its place and every compression pointer its aim.
 /// A message that fits is left alone, without what may lie behind its last record. Returns `None` when there is no message in `bytes`.
 pub(crate) fn shorten(mut bytes: Vec<u8>, limit: usize) -> Option<Vec<u8>> {
-    let mut decoder = BinDecoder::new(&bytes);
-    let header = Header::read(&mut decoder).ok()?;
-    let layout = Layout::walk(&header, &mut decoder).ok()?;
+    let (_, layout) = Layout::walk(&bytes)?;
     if layout.complete && layout.end <= limit {
         bytes.truncate(layout.end);
         return Some(bytes);

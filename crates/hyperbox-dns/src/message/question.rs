@@ -10,7 +10,7 @@ use hickory_proto::op::{Header, MessageType, Metadata, OpCode, Query, ResponseCo
 use hickory_proto::rr::{DNSClass, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
-use super::layout::{HEADER, Layout};
+use super::layout::{HEADER, HEADER_END, Layout};
 
 /// What every receiver of datagrams can take (RFC 1035 §4.2.1).
 const SMALLEST_LIMIT: u16 = 512;
@@ -59,11 +59,10 @@ pub(crate) enum Reading {
 
 /// Reads a message of a client.
 pub(crate) fn read(bytes: &[u8]) -> Reading {
-    let mut decoder = BinDecoder::new(bytes);
     if bytes.len() < HEADER {
         return Reading::Nothing;
     }
-    let Ok(header) = Header::read(&mut decoder) else {
+    let Ok(header) = Header::read(&mut BinDecoder::new(bytes)) else {
         return Reading::Nothing;
     };
     let metadata = header.metadata;
@@ -73,23 +72,20 @@ pub(crate) fn read(bytes: &[u8]) -> Reading {
     if metadata.op_code != OpCode::Query {
         return Reading::Refused(metadata, ResponseCode::NotImp);
     }
-    question(bytes, &header).map_or(Reading::Refused(metadata, ResponseCode::FormErr), Reading::Question)
+    question(bytes).map_or(Reading::Refused(metadata, ResponseCode::FormErr), Reading::Question)
 }
 
-fn question(bytes: &[u8], header: &Header) -> Option<Question> {
-    let mut decoder = BinDecoder::new(bytes);
-    Header::read(&mut decoder).ok()?;
-    let mut records = decoder.clone(u16::try_from(decoder.index()).ok()?);
-    if header.counts.queries != 1 {
+fn question(bytes: &[u8]) -> Option<Question> {
+    let (header, layout) = Layout::walk(bytes)?;
+    if header.counts.queries != 1 || !layout.complete {
         return None;
     }
-    let query = Query::read(&mut decoder).ok()?;
-    let layout = Layout::walk(header, &mut records).ok()?;
+    let query = Query::read(&mut BinDecoder::new(bytes).clone(HEADER_END)).ok()?;
     let edns = match layout.opt {
         Some(begin) => Some(edns(bytes.get(begin..)?)?),
         None => None,
     };
-    layout.complete.then_some(Question {
+    Some(Question {
         metadata: header.metadata,
         query,
         end: layout.questions_end,

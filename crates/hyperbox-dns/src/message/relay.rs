@@ -5,10 +5,10 @@
 //! the identifier and the question must be ours too, and every record must lie where the header says. What is inside of records is the
 //! business of the client, as if it had asked itself.
 
-use hickory_proto::op::{Header, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
-use super::layout::{HEADER, Layout};
+use super::layout::{HEADER, HEADER_END, Layout};
 use super::question::Question;
 
 /// What a message from a server is worth.
@@ -24,8 +24,7 @@ pub(crate) enum Verdict {
 
 /// Judges an answer to `question`, which was sent as `sent`, beginning with the identifier chosen for this server.
 pub(crate) fn judge(question: &Question, sent: &[u8], mut bytes: Vec<u8>) -> Verdict {
-    let mut decoder = BinDecoder::new(&bytes);
-    let Ok(header) = Header::read(&mut decoder) else {
+    let Some((header, layout)) = Layout::walk(&bytes) else {
         return Verdict::Foreign;
     };
     let metadata = header.metadata;
@@ -35,18 +34,15 @@ pub(crate) fn judge(question: &Question, sent: &[u8], mut bytes: Vec<u8>) -> Ver
     if !is_ours {
         return Verdict::Foreign;
     }
-    let failed = matches!(metadata.response_code, ResponseCode::ServFail | ResponseCode::Refused);
     if header.counts.queries == 0 && metadata.response_code != ResponseCode::NoError {
         // Who could not read the question does not repeat it.
         return Verdict::Failed;
     }
-    let asked = Query::read(&mut decoder.clone(12)).ok();
+    let asked = Query::read(&mut BinDecoder::new(&bytes).clone(HEADER_END)).ok();
     if header.counts.queries != 1 || !asked.is_some_and(|asked| question.is_asked_by(&asked)) {
         return Verdict::Foreign;
     }
-    let Ok(layout) = Layout::walk(&header, &mut decoder) else {
-        return Verdict::Foreign;
-    };
+    let failed = matches!(metadata.response_code, ResponseCode::ServFail | ResponseCode::Refused);
     if failed || !(layout.complete || metadata.truncation) {
         return Verdict::Failed;
     }
@@ -168,5 +164,9 @@ mod tests {
         let aim = u16::try_from(record).unwrap() | 0xc000;
         looped[record..record + 2].copy_from_slice(&aim.to_be_bytes());
         assert_eq!(judged(looped), Verdict::Failed);
+        // The name of the record points into the header.
+        let mut headed = answer(|_| {});
+        headed[record..record + 2].copy_from_slice(&0xc005_u16.to_be_bytes());
+        assert_eq!(judged(headed), Verdict::Failed);
     }
 }
