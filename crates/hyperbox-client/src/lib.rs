@@ -2,12 +2,12 @@
 //! Blocking, portable client of the daemon: Docker's Engine API plus the native `/hyperbox/v1` routes.
 //!
 //! A [`Client`] is cheap to make and connects on first use. Each area of the API adds its typed methods to it
-//! (`containers`, `images`, `volumes`, `networks`, `system`, `exec`, `run`). There is no runtime and no thread: a call blocks
-//! until the head of the answer is there, and streaming answers are plain [`std::io::Read`]ers. One connection is used by
-//! one request at a time; finished ones are kept and reused.
+//! (`containers`, `images`, `volumes`, `networks`, `system`, `exec`, `run`). There is no runtime and no thread, but for
+//! `transport::pipe`: a call blocks until the head of the answer is there, and streaming answers are plain
+//! [`std::io::Read`]ers. One connection is used by one request at a time; finished ones are kept and reused.
 //!
-//! Everything that is specific to Unix is in `transport::unix` and in `private_file`; on other systems the crate speaks TCP.
-//! The library reads no environment and prints nothing; whoever calls it decides on the host and on where credentials lie.
+//! What differs between systems is in `transport` (Unix sockets on Unix, named pipes on Windows, TCP everywhere) and in
+//! `private_file`. The library reads no environment and prints nothing; whoever calls it decides on the host and on where credentials lie.
 
 #![forbid(unsafe_code)]
 

@@ -150,8 +150,8 @@ pub(crate) fn help() -> String {
     list(&mut text, TOP.iter().skip(10).map(|spec| (spec.names[0], spec.about)));
     text + "\nGlobal Options:\n      --config DIR    Directory of config.json with registry credentials (default ~/.docker)\n  \
             -D, --debug         Say more on standard error\n  \
-            -H, --host HOST     Daemon to use: unix:///path or tcp://host:port (default: HYPERBOX_HOST, then\n                      \
-            unix:///run/hyperbox/hyperbox.sock)\n  \
+            -H, --host HOST     Daemon to use: unix:///path, npipe:////./pipe/name or tcp://host:port (default:\n                      \
+            HYPERBOX_HOST, then unix:///run/hyperbox/hyperbox.sock)\n  \
             -v, --version       Print the version and quit\n\nRun 'hb COMMAND --help' for more information on a command.\n"
 }
 

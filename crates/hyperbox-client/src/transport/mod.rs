@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Byte streams to the daemon, whatever the operating system.
 //!
-//! The rest of the crate sees only [`Stream`]. A new kind of connection (a named pipe) is one more file here that
-//! implements [`Duplex`].
+//! The rest of the crate sees only [`Stream`]. A new kind of connection is one more file here that implements [`Duplex`].
 
+#[cfg(windows)]
+mod pipe;
 mod tcp;
 #[cfg(unix)]
 mod unix;
@@ -35,7 +36,14 @@ impl Stream {
             #[cfg(not(unix))]
             Host::Unix(_) => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "Unix sockets are not available on this system; use tcp://host:port",
+                "Unix sockets are not available on this system; use npipe:////./pipe/name or tcp://host:port",
+            )),
+            #[cfg(windows)]
+            Host::Pipe(path) => pipe::connect(path).map(Self),
+            #[cfg(not(windows))]
+            Host::Pipe(_) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "named pipes are not available on this system; use unix:///path or tcp://host:port",
             )),
             Host::Tcp(address) => tcp::connect(address).map(Self),
         }

@@ -39,10 +39,10 @@ pub(super) fn run_directory(context: &Context, chosen: Option<&Path>) -> Result<
     }
     match context.host()? {
         Host::Unix(path) => Ok(path.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned)),
-        host @ Host::Tcp(_) => Err(
-            CliError::new(format!("the daemon at {host} is not managed by this command"))
-                .with_hint("choose a Unix socket with --host, or name its --run-dir"),
-        ),
+        host @ (Host::Pipe(_) | Host::Tcp(_)) => Err(CliError::new(format!(
+            "the daemon at {host} is not managed by this command"
+        ))
+        .with_hint("choose a Unix socket with --host, or name its --run-dir")),
     }
 }
 
