@@ -60,6 +60,29 @@ impl<Owner: PartialEq> Allocator<Owner> {
         self.owners.is_empty()
     }
 
+    /// Returns whether more than that many addresses are free to be given without a wish.
+    pub(crate) fn has_room(&self, count: u128) -> bool {
+        let (first, last) = self.range;
+        let mut free: u128 = 0;
+        for (begin, end) in self.free.range(..=last) {
+            let (begin, end) = ((*begin).max(first), (*end).min(last));
+            if begin <= end {
+                free = free.saturating_add(end - begin).saturating_add(1);
+            }
+            if free > count {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Makes an address somebody else's, if that owner holds it.
+    pub(crate) fn pass(&mut self, address: IpAddr, from: &Owner, to: Owner) {
+        if let Some(owner) = self.owners.get_mut(&number(address)).filter(|owner| *owner == from) {
+            *owner = to;
+        }
+    }
+
     /// Gives the lowest free address, or the wished one.
     pub(crate) fn take(&mut self, wished: Option<IpAddr>, owner: Owner) -> Result<IpAddr, NoAddress> {
         let address = match wished {
@@ -217,6 +240,19 @@ mod tests {
         assert_eq!(small.take(None, 1), Ok(address("192.0.2.3")));
         assert!(small.give_back(address("192.0.2.3"), &1));
         assert_eq!(small.take(None, 1), Ok(address("192.0.2.3")), "as Docker does");
+    }
+
+    #[test]
+    fn room_is_what_is_left_of_the_range() {
+        let mut pool = pool("10.0.0.0/24");
+        pool.range = Some("10.0.0.128/29".parse().unwrap());
+        let mut ranged = Allocator::new(&pool);
+        assert!(ranged.has_room(7) && !ranged.has_room(8));
+        let taken = ranged.take(None, 1).unwrap();
+        assert!(ranged.has_room(6) && !ranged.has_room(7));
+        ranged.pass(taken, &2, 3);
+        assert!(ranged.give_back(taken, &1), "nobody else's to pass on");
+        assert!(allocator("::/0").has_room(u128::MAX / 2));
     }
 
     #[test]

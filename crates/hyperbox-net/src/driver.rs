@@ -28,14 +28,16 @@ use crate::endpoint::{self, Place};
 use crate::error::{failed, refused};
 use crate::firewall::{Firewall, NetworkRules};
 use crate::link_name;
-use crate::membership::{Addresses, Held, Memberships, Owner, Wished};
-use crate::name_rules;
+use crate::membership::{Held, Memberships, Owner, Wished};
 use crate::netlink::{Family, Socket};
+use crate::open_sandbox::{self, OpenSandbox};
 use crate::request::EndpointWish;
 use crate::route;
 use crate::sandboxes::owned;
 use crate::selection;
+use crate::spares::{self, Kind, Spares};
 use crate::teardown::Teardown;
+use crate::watch::{Restorer, Watch};
 use crate::worker::{Kernel, Worker};
 
 /// Bridge networks of one daemon.
@@ -46,6 +48,8 @@ pub struct BridgeDriver {
     worker: Worker,
     teardown: Teardown,
     memberships: Memberships,
+    spares: Spares,
+    _watch: Watch,
 }
 
 impl BridgeDriver {
@@ -64,31 +68,60 @@ impl BridgeDriver {
 
     /// [`BridgeDriver::open`] with what others use, too.
     pub(crate) fn with(config: Config, worker: Worker, firewall: Arc<Firewall>) -> Result<Self, NetworkError> {
-        let start = |source| failed(&config.instance, "start the teardown thread", source);
+        let start = |operation: &'static str| {
+            let instance = config.instance.clone();
+            move |source| failed(&instance, operation, source)
+        };
+        let memberships = Memberships::default();
+        let spares = Spares::new(memberships.clone(), Arc::clone(&firewall));
+        let restorer = Restorer {
+            worker: worker.clone(),
+            memberships: memberships.clone(),
+            spares: spares.clone(),
+            firewall: Arc::clone(&firewall),
+        };
         Ok(Self {
             worker,
-            teardown: Teardown::start().map_err(start)?,
+            teardown: Teardown::start().map_err(start("start the teardown thread"))?,
+            _watch: Watch::start(restorer).map_err(start("watch the links"))?,
+            spares,
             firewall,
-            memberships: Memberships::default(),
+            memberships,
             config: Arc::new(config),
         })
     }
 
-    /// Checks a request and takes its addresses.
-    fn prepare(
+    /// Takes the addresses of a request; spares that are in its way are destroyed.
+    async fn hold(
         &self,
+        network: &BridgeNetwork,
         container: &ContainerId,
-        request: EndpointRequest,
-    ) -> Result<(BridgeNetwork, EndpointWish, Held), NetworkError> {
-        let network = BridgeNetwork::parse(&request.network)?;
-        let wish = EndpointWish::parse(&network, &request)?;
-        let wished = Wished {
-            ipv4: request.ipv4,
-            ipv6: request.ipv6,
-        };
-        let owner = Owner::Container(container.clone());
-        let held = self.memberships.take(&network, wished, owner)?;
-        Ok((network, wish, held))
+        wished: Wished,
+    ) -> Result<Held, NetworkError> {
+        let id = &network.settings.id;
+        let mut waited = false;
+        loop {
+            let owner = Owner::Container(container.clone());
+            let refused = match self.memberships.take(network, wished, owner) {
+                Ok(held) => return Ok(held),
+                Err(refused) => refused,
+            };
+            let in_the_way: Vec<_> = match refused.kind {
+                ErrorKind::ResourceExhausted => self.spares.evict(id, None).into_iter().collect(),
+                ErrorKind::Conflict => wished
+                    .iter()
+                    .filter_map(|address| self.spares.evict(id, Some(address)))
+                    .collect(),
+                _ => return Err(refused),
+            };
+            if in_the_way.is_empty() && (waited || !self.spares.are_made(id)) {
+                return Err(refused);
+            }
+            // One may be under way; it is on its shelf when this job is done.
+            waited |= in_the_way.is_empty();
+            let name = &network.settings.name;
+            self.worker.run(name, move |kernel| spares::destroy(kernel, in_the_way)).await?;
+        }
     }
 }
 
@@ -119,33 +152,38 @@ impl NetworkDriver for BridgeDriver {
     }
 
     async fn open(&self, request: SandboxRequest) -> Result<Sandbox, NetworkError> {
+        let network = BridgeNetwork::parse(&request.endpoint.network)?;
+        let wish = EndpointWish::parse(&network, &request.endpoint)?;
         let (container, names) = (request.container, request.names);
-        let (network, wish, held) = self.prepare(&container, request.endpoint)?;
+        if wish.is_usual(&request.endpoint) {
+            let kind = Kind {
+                network: request.endpoint.network,
+                names,
+                default_routes: wish.default_routes(),
+            };
+            if let Some(spare) = self.spares.take(&kind, &self.worker) {
+                self.memberships.note_link(&kind.network.id, spare.host_link());
+                return Ok(spare.give_to(&Owner::Container(container)));
+            }
+        }
+        let wished = Wished {
+            ipv4: request.endpoint.ipv4,
+            ipv6: request.endpoint.ipv6,
+        };
+        let held = self.hold(&network, &container, wished).await?;
         let firewall = Arc::clone(&self.firewall);
+        let memberships = self.memberships.clone();
         let name = network.settings.name.clone();
         let opened = self.worker.run(&name, move |kernel| {
-            let error = |operation: &'static str| {
-                let name = network.settings.name.clone();
-                move |source| failed(&name, operation, source)
-            };
-            let mut prepared = kernel.namespaces.take().map_err(error("make a network namespace"))?;
             let plan = wish.plan(&network, held.addresses);
-            let mut place = Place {
-                namespace: prepared.namespace.as_fd(),
-                route: &mut prepared.route,
-            };
-            let host_link = endpoint::connect(kernel, &mut place, &network, &firewall, &container, &plan)?;
-            let names = if names {
-                let sockets = kernel.inside(prepared.namespace.as_fd(), name_rules::open);
-                Some(sockets.map_err(error("open the name service's sockets"))?)
-            } else {
-                None
-            };
-            let sandbox = Sandbox {
-                namespace: prepared.namespace,
-                endpoint: plan.endpoint(&network, held.addresses, host_link),
+            let open = OpenSandbox {
+                network: &network,
+                plan: &plan,
+                given: held.addresses,
                 names,
             };
+            let sandbox = open_sandbox::open(kernel, &firewall, &open)?;
+            memberships.note_link(&network.settings.id, &sandbox.endpoint.host_link);
             Ok((sandbox, held))
         });
         let (sandbox, held) = opened.await?;
@@ -159,10 +197,17 @@ impl NetworkDriver for BridgeDriver {
         container: &ContainerId,
         request: EndpointRequest,
     ) -> Result<Endpoint, NetworkError> {
-        let (network, wish, held) = self.prepare(container, request)?;
-        let (firewall, namespace, container) = (Arc::clone(&self.firewall), owned(namespace)?, container.clone());
+        let namespace = owned(namespace)?;
+        let network = BridgeNetwork::parse(&request.network)?;
+        let wish = EndpointWish::parse(&network, &request)?;
+        let wished = Wished {
+            ipv4: request.ipv4,
+            ipv6: request.ipv6,
+        };
+        let held = self.hold(&network, container, wished).await?;
+        let firewall = Arc::clone(&self.firewall);
         let name = network.settings.name.clone();
-        let teardown = self.teardown.clone();
+        let (memberships, teardown) = (self.memberships.clone(), self.teardown.clone());
         let attached = self.worker.run(&name, move |kernel| {
             let socket = kernel.inside(namespace.as_fd(), || Socket::open(Family::Route));
             let mut socket =
@@ -172,7 +217,8 @@ impl NetworkDriver for BridgeDriver {
                 namespace: namespace.as_fd(),
                 route: &mut socket,
             };
-            let host_link = endpoint::connect(kernel, &mut place, &network, &firewall, &container, &plan)?;
+            let host_link = endpoint::connect(kernel, &mut place, &network, &firewall, &plan)?;
+            memberships.note_link(&network.settings.id, &host_link);
             let made = Made {
                 teardown,
                 link: Some(host_link.clone()),
@@ -203,8 +249,7 @@ impl NetworkDriver for BridgeDriver {
 
     async fn release(&self, container: &ContainerId, endpoint: &Endpoint) -> Result<(), NetworkError> {
         let owner = Owner::Container(container.clone());
-        let addresses = Addresses::of(endpoint);
-        let held = self.memberships.give_back(&endpoint.network, addresses, &owner);
+        let held = self.memberships.release(endpoint, &owner);
         // The name comes from a record: only what can be ours is removed.
         if held && link_name::is_host_link(&endpoint.host_link) {
             self.teardown.remove_later(endpoint.host_link.clone());
@@ -236,10 +281,15 @@ impl NetworkDriver for BridgeDriver {
 
     async fn remove(&self, network: &NetworkSettings) -> Result<(), NetworkError> {
         self.memberships.forget(&network.id);
+        let spares = self.spares.drain(&network.id);
         let (link, firewall) = (network.link.clone(), Arc::clone(&self.firewall));
         let removed = self
             .worker
-            .run(&network.name, move |kernel| bridge::remove(kernel, &link, &firewall));
+            .run(&network.name, move |kernel| {
+                // Their links go with their namespaces.
+                drop(spares);
+                bridge::remove(kernel, &link, &firewall)
+            });
         removed.await
     }
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use hyperbox_core::seam::NetworkError;
-use hyperbox_types::{ContainerId, ErrorKind};
+use hyperbox_types::ErrorKind;
 use ipnet::IpNet;
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -55,7 +55,6 @@ pub(crate) fn connect(
     place: &mut Place<'_>,
     network: &BridgeNetwork,
     firewall: &Firewall,
-    container: &ContainerId,
     plan: &EndpointPlan,
 ) -> Result<String, NetworkError> {
     let name = network.link();
@@ -65,7 +64,7 @@ pub(crate) fn connect(
         // Somebody removed it, and then the rest may be missing too.
         None => network.ensure(kernel, firewall)?,
     };
-    let host_link = make_pair(kernel, place.namespace, network, (bridge, container), plan)?;
+    let host_link = make_pair(kernel, place.namespace, network, bridge, plan)?;
     let configured = configure(kernel, place, network, &host_link, plan);
     if configured.is_err() {
         // Best effort: the error that is reported is the one that matters.
@@ -78,12 +77,12 @@ fn make_pair(
     kernel: &mut Kernel,
     namespace: BorrowedFd<'_>,
     network: &BridgeNetwork,
-    (bridge, container): (u32, &ContainerId),
+    bridge: u32,
     plan: &EndpointPlan,
 ) -> Result<String, NetworkError> {
     let mut last = io::Error::from(Errno::EXIST);
     for _ in 0..ATTEMPTS {
-        let host_name = link_name::host_link(container, random());
+        let host_name = link_name::host_link(random());
         let veth = NewVeth {
             host_name: &host_name,
             bridge,
@@ -160,11 +159,11 @@ fn unwritten(network: &str, file: &str, source: io::Error) -> NetworkError {
     failed(network, &format!("write /proc/sys/{file}"), source)
 }
 
-fn random() -> u32 {
-    let mut bytes = [0; 4];
+fn random() -> u64 {
+    let mut bytes = [0; 8];
     // It fails only before the kernel's generator is ready; a name that is taken is tried again anyway.
     match getrandom(&mut bytes, GetRandomFlags::empty()) {
-        Ok(_) => u32::from_ne_bytes(bytes),
-        Err(_) => std::process::id(),
+        Ok(_) => u64::from_ne_bytes(bytes),
+        Err(_) => std::process::id().into(),
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Names of links: at most 15 bytes (`IFNAMSIZ`), unique on the machine.
 //!
-//! An endpoint's host link is `hb`, five digits of the container's id (for people) and eight random ones: a container that starts
-//! again needs a new name at once, while the kernel is still destroying its old link.
+//! An endpoint's host link is `hb` and thirteen random digits: it may be made before anybody knows whose it will be, and a container that
+//! starts again needs a new name at once, while the kernel is still destroying its old link.
 
-use hyperbox_types::{ContainerId, NetworkId};
+use hyperbox_types::NetworkId;
 
 use crate::config::Config;
 
@@ -14,11 +14,8 @@ const HOST_LINK_PREFIX: &str = "hb";
 const HOST_LINK_DIGITS: usize = LONGEST - HOST_LINK_PREFIX.len();
 
 /// Makes the name of a host link.
-pub(crate) fn host_link(container: &ContainerId, random: u32) -> String {
-    format!(
-        "{HOST_LINK_PREFIX}{}{random:08x}",
-        &container.as_str()[..HOST_LINK_DIGITS - 8]
-    )
+pub(crate) fn host_link(random: u64) -> String {
+    format!("{HOST_LINK_PREFIX}{:013x}", random >> 12)
 }
 
 /// Returns whether a name is one that [`host_link`] makes.
@@ -96,8 +93,8 @@ mod tests {
 
     #[test]
     fn host_links_are_told_from_everything_else() {
-        let name = host_link(&ContainerId::from_bytes([0xab; 32]), 7);
-        assert_eq!(name, "hbababa00000007");
+        let name = host_link(0x0123_4567_89ab_cdef);
+        assert_eq!(name, "hb0123456789abc");
         assert!(is_host_link(&name) && name.len() == LONGEST);
         for other in [
             "hyperbox0",

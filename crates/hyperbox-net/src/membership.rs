@@ -4,7 +4,7 @@
 //! Everything is decided under one mutex, in memory, and nothing waits while it is held. After a crash the memory is made again from the
 //! engine's records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,8 +20,8 @@ use crate::error::refused;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Owner {
     Container(ContainerId),
-    /// An endpoint that is made ahead, by its number.
-    Spare(u64),
+    /// An endpoint that was made ahead.
+    Spare,
 }
 
 /// The addresses of an endpoint.
@@ -53,18 +53,31 @@ pub(crate) struct Wished {
     pub(crate) ipv6: Option<Ipv6Addr>,
 }
 
+impl Wished {
+    /// Returns them, IPv4 first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        let ipv4 = self.ipv4.map(IpAddr::V4);
+        ipv4.into_iter().chain(self.ipv6.map(IpAddr::V6))
+    }
+}
+
 /// The networks of a driver and their addresses; a handle that is shared.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memberships(Arc<Mutex<BTreeMap<NetworkId, Membership>>>);
 
 #[derive(Debug)]
 struct Membership {
+    network: BridgeNetwork,
+    /// Host links of containers.
+    links: BTreeSet<String>,
     allocators: Vec<Allocator<Owner>>,
 }
 
 impl Membership {
     fn new(network: &BridgeNetwork) -> Self {
         Self {
+            network: network.clone(),
+            links: BTreeSet::new(),
             allocators: network.settings.pools.iter().map(Allocator::new).collect(),
         }
     }
@@ -75,6 +88,7 @@ impl Membership {
         if !same && self.allocators.iter().all(Allocator::is_unused) {
             *self = Self::new(network);
         }
+        self.network = network.clone();
     }
 
     fn take(&mut self, ipv6: bool, wished: Option<IpAddr>, owner: &Owner) -> Result<Option<IpNet>, NoAddress> {
@@ -119,6 +133,9 @@ impl Memberships {
         }
         for (container, endpoint) in endpoints {
             let owner = Owner::Container(container.clone());
+            if let Some(membership) = all.get_mut(&endpoint.network) {
+                membership.links.insert(endpoint.host_link.clone());
+            }
             for address in Addresses::of(endpoint).iter() {
                 let membership = all.get_mut(&endpoint.network);
                 let taken =
@@ -141,6 +158,29 @@ impl Memberships {
     /// Forgets a network.
     pub(crate) fn forget(&self, network: &NetworkId) {
         self.lock().remove(network);
+    }
+
+    /// Returns whether more than that many addresses of each family are free.
+    pub(crate) fn has_room(&self, network: &BridgeNetwork, count: u128) -> bool {
+        self.know(network);
+        let all = self.lock();
+        let membership = all.get(&network.settings.id);
+        membership.is_some_and(|membership| membership.allocators.iter().all(|allocator| allocator.has_room(count)))
+    }
+
+    /// Notes the host link of a container.
+    pub(crate) fn note_link(&self, network: &NetworkId, link: &str) {
+        if let Some(membership) = self.lock().get_mut(network) {
+            membership.links.insert(link.to_owned());
+        }
+    }
+
+    /// Returns the networks whose bridge has that name (all of them without a name), and the host links of their containers.
+    pub(crate) fn of_bridge(&self, bridge: Option<&str>) -> Vec<(BridgeNetwork, Vec<String>)> {
+        let all = self.lock();
+        let concerned = all.values().filter(|membership| bridge.is_none_or(|name| membership.network.link() == name));
+        let found = concerned.map(|membership| (membership.network.clone(), membership.links.iter().cloned().collect()));
+        found.collect()
     }
 
     /// Takes an address of each family that the network has, or none at all.
@@ -190,6 +230,19 @@ impl Memberships {
         all.get_mut(network).is_some_and(|membership| membership.give_back(addresses, owner))
     }
 
+    /// Takes an endpoint back that a container holds; returns whether it held it.
+    pub(crate) fn release(&self, endpoint: &Endpoint, owner: &Owner) -> bool {
+        let mut all = self.lock();
+        let Some(membership) = all.get_mut(&endpoint.network) else {
+            return false;
+        };
+        let held = membership.give_back(Addresses::of(endpoint), owner);
+        if held {
+            membership.links.remove(&endpoint.host_link);
+        }
+        held
+    }
+
     /// No code panics while it holds the lock; if it did, each entry is still whole.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NetworkId, Membership>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -210,6 +263,21 @@ impl Held {
     /// The addresses stay taken until they are given back.
     pub(crate) fn keep(mut self) {
         self.kept = true;
+    }
+
+    /// The addresses are somebody else's from now on.
+    pub(crate) fn pass_to(mut self, owner: &Owner) {
+        self.kept = true;
+        // The handle first: the guard borrows it, and `self` is dropped after the guard.
+        let memberships = self.memberships.clone();
+        let mut all = memberships.lock();
+        if let Some(membership) = all.get_mut(&self.network) {
+            for address in self.addresses.iter() {
+                for allocator in &mut membership.allocators {
+                    allocator.pass(address.addr(), &self.owner, owner.clone());
+                }
+            }
+        }
     }
 }
 

@@ -2,14 +2,17 @@
 //! The thread that talks to the kernel: jobs run on it one after the other, in the network namespace of whoever started it.
 //!
 //! The kernel takes its own lock for each change of links, so a second such thread would only wait. A job whose caller has gone away
-//! still runs; its result is dropped here, which closes and gives back whatever it holds.
+//! still runs; its result is dropped here, which closes and gives back whatever it holds. Work that nobody waits for runs when its time
+//! has come and nobody else wants something.
 //!
 //! `setns(2)` moves the calling thread, which no thread of a runtime may suffer; this one visits other namespaces by
 //! [`Kernel::inside`], and ends if it cannot come back.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
 
 use hyperbox_core::seam::NetworkError;
 use hyperbox_sys::network_namespace;
@@ -30,6 +33,7 @@ pub(crate) struct Kernel {
     pub(crate) namespaces: Namespaces,
     home: OwnedFd,
     lost: bool,
+    later: Later,
 }
 
 impl Kernel {
@@ -40,6 +44,7 @@ impl Kernel {
             namespaces: Namespaces::start()?,
             home: network_namespace::current()?,
             lost: false,
+            later: Later::default(),
         })
     }
 
@@ -58,9 +63,45 @@ impl Kernel {
         }
         result
     }
+
+    /// Runs a job after that time, when nobody waits for another one. It is forgotten when the thread ends before.
+    pub(crate) fn later(&mut self, wait: Duration, job: impl FnOnce(&mut Self) + Send + 'static) {
+        self.later.push(wait, Box::new(job));
+    }
 }
 
 type Job = Box<dyn FnOnce(&mut Kernel) + Send>;
+
+/// Jobs for later, by their time; those of the same time in their order.
+#[derive(Default)]
+struct Later {
+    jobs: BTreeMap<(Instant, u64), Job>,
+    count: u64,
+}
+
+impl std::fmt::Debug for Later {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Later").field("jobs", &self.jobs.len()).finish()
+    }
+}
+
+impl Later {
+    fn push(&mut self, wait: Duration, job: Job) {
+        self.count += 1;
+        self.jobs.insert((Instant::now() + wait, self.count), job);
+    }
+
+    /// Returns how long there is nothing to do.
+    fn wait(&self) -> Option<Duration> {
+        let (when, _) = self.jobs.keys().next()?;
+        Some(when.saturating_duration_since(Instant::now()))
+    }
+
+    fn pop_due(&mut self) -> Option<Job> {
+        let first = self.jobs.first_entry()?;
+        (first.key().0 <= Instant::now()).then(|| first.remove())
+    }
+}
 
 /// A handle of the thread, which ends with the last job after the last handle is dropped.
 #[derive(Debug, Clone)]
@@ -76,7 +117,7 @@ impl Worker {
             .name("net-worker".to_owned())
             .stack_size(STACK);
         thread.spawn(move || {
-            for job in receiver {
+            while let Some(job) = next(&receiver, &mut kernel.later) {
                 job(&mut kernel);
                 if kernel.lost {
                     tracing::error!("the network thread cannot return to its namespace and stops");
@@ -107,5 +148,51 @@ impl Worker {
         if self.jobs.send(Box::new(job)).is_err() {
             tracing::debug!("the network thread has stopped");
         }
+    }
+}
+
+/// Returns the next job: one that somebody waits for, else one whose time has come. None when all handles are gone.
+fn next(receiver: &Receiver<Job>, later: &mut Later) -> Option<Job> {
+    loop {
+        let Some(wait) = later.wait() else {
+            return receiver.recv().ok();
+        };
+        match receiver.recv_timeout(wait) {
+            Ok(job) => return Some(job),
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(job) = later.pop_due() {
+                    return Some(job);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(entries: &std::sync::Arc<std::sync::Mutex<Vec<u8>>>, entry: u8) -> Job {
+        let entries = std::sync::Arc::clone(entries);
+        Box::new(move |_| entries.lock().unwrap().push(entry))
+    }
+
+    #[test]
+    fn who_waits_comes_first_and_the_rest_in_its_time() {
+        let entries = std::sync::Arc::default();
+        let (sender, receiver) = channel();
+        let mut later = Later::default();
+        later.push(Duration::from_millis(20), log(&entries, 4));
+        later.push(Duration::ZERO, log(&entries, 2));
+        later.push(Duration::ZERO, log(&entries, 3));
+        sender.send(log(&entries, 1)).unwrap();
+        let mut kernel = Kernel::open().unwrap();
+        for _ in 0..4 {
+            next(&receiver, &mut later).unwrap()(&mut kernel);
+        }
+        assert_eq!(*entries.lock().unwrap(), [1, 2, 3, 4]);
+        drop(sender);
+        assert!(next(&receiver, &mut later).is_none());
     }
 }

@@ -231,6 +231,13 @@ pub(crate) fn remove_all(socket: &mut Socket, names: &[String]) -> io::Result<us
     Ok(found)
 }
 
+/// Reads the announcement that a link is no more; returns its name.
+pub(crate) fn removed_link(kind: u16, body: &[u8]) -> Option<String> {
+    // With the family of bridges it says that a port left its bridge.
+    let unspecified = body.first() == Some(&0);
+    (kind == DELETE_LINK && unspecified).then(|| parse(body)).flatten().map(|link| link.name)
+}
+
 fn present(result: io::Result<()>) -> io::Result<bool> {
     match result {
         Ok(()) => Ok(true),
@@ -274,6 +281,7 @@ mod tests {
         #[test]
         fn any_answer_is_read_without_panic(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
             drop(parse(&body));
+            drop(removed_link(DELETE_LINK, &body));
         }
     }
 }

@@ -4,11 +4,15 @@
 //! Tests run on a thread that has moved into a fresh namespace; the driver's threads and the programs that serve as oracles inherit
 //! it. Bridges, rules and sysctls are therefore nobody else's, and all of it dies with the thread.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::Command;
 
-use hyperbox_core::seam::{EndpointRequest, NetworkDriver as _, NetworkSettings, Sandbox, SandboxRequest};
+use hyperbox_core::seam::{
+    DefaultRoutes, EndpointRequest, NetworkDriver as _, NetworkSettings, NetworkWish, PoolWish, Sandbox,
+    SandboxRequest,
+};
 use hyperbox_net::{BridgeDriver, Config};
 use hyperbox_sys::network_namespace;
 use hyperbox_testkit::{container_id, network_id};
@@ -139,6 +143,55 @@ fn forget_handles(value: &mut Value) {
     }
 }
 
+/// A wish for a network with nothing special about it.
+pub(crate) fn wish(name: &str) -> NetworkWish {
+    NetworkWish {
+        id: network_id(),
+        name: name.to_owned(),
+        predefined: false,
+        options: BTreeMap::new(),
+        pools: Vec::new(),
+        address_options: BTreeMap::new(),
+        ipv4: true,
+        ipv6: false,
+        internal: false,
+    }
+}
+
+/// A wished subnet with nothing else said about it.
+pub(crate) fn subnet(text: &str) -> PoolWish {
+    PoolWish {
+        subnet: Some(text.parse().unwrap()),
+        ..PoolWish::default()
+    }
+}
+
+/// The wish for the engine's own network, which gets the default bridge.
+pub(crate) fn default_wish() -> NetworkWish {
+    NetworkWish {
+        predefined: true,
+        ..wish("bridge")
+    }
+}
+
+/// Asks for an endpoint in a network.
+pub(crate) fn request(network: &NetworkSettings) -> SandboxRequest {
+    SandboxRequest {
+        container: container_id(),
+        names: false,
+        endpoint: EndpointRequest {
+            network: network.clone(),
+            ipv4: None,
+            ipv6: None,
+            link_local: Vec::new(),
+            mac_address: None,
+            link: "eth0".to_owned(),
+            default_routes: DefaultRoutes { ipv4: true, ipv6: true },
+            options: BTreeMap::new(),
+        },
+    }
+}
+
 /// A driver and its default network.
 pub(crate) struct Net {
     pub(crate) driver: BridgeDriver,
@@ -149,13 +202,18 @@ pub(crate) struct Net {
 
 impl Net {
     pub(crate) async fn new() -> Self {
+        Self::of(default_wish()).await
+    }
+
+    /// A driver and one network.
+    pub(crate) async fn of(wish: NetworkWish) -> Self {
         let run_dir = tempfile::tempdir().unwrap();
         let config = Config {
             run_dir: run_dir.path().to_owned(),
             ..Config::default()
         };
         let driver = BridgeDriver::open(config.clone()).unwrap();
-        let network = driver.choose(&network_id(), None, None).await.unwrap();
+        let network = driver.choose(wish, &[]).await.unwrap();
         driver.ensure(&network).await.unwrap();
         Self {
             driver,
@@ -165,21 +223,27 @@ impl Net {
         }
     }
 
+    /// Makes one more network.
+    pub(crate) async fn another(&self, wish: NetworkWish) -> NetworkSettings {
+        let network = self.driver.choose(wish, std::slice::from_ref(&self.network)).await;
+        let network = network.unwrap();
+        self.driver.ensure(&network).await.unwrap();
+        network
+    }
+
     /// Asks for an endpoint.
     pub(crate) fn request(&self) -> SandboxRequest {
-        SandboxRequest {
-            container: container_id(),
-            endpoint: Some(EndpointRequest {
-                network: self.network.clone(),
-                address: None,
-                mac_address: None,
-            }),
-        }
+        request(&self.network)
     }
 
     /// Opens a sandbox for a new container.
     pub(crate) async fn open(&self) -> (ContainerId, Sandbox) {
-        let request = self.request();
+        self.open_in(&self.network).await
+    }
+
+    /// Opens a sandbox for a new container in some network.
+    pub(crate) async fn open_in(&self, network: &NetworkSettings) -> (ContainerId, Sandbox) {
+        let request = request(network);
         let container = request.container.clone();
         (container, self.driver.open(request).await.unwrap())
     }
