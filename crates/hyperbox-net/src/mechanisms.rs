@@ -12,6 +12,7 @@ use crate::driver::{self, BridgeDriver};
 use crate::error::failed;
 use crate::firewall::Firewall;
 use crate::host::{HostDriver, NullDriver};
+use crate::publish::Publisher;
 use crate::sandboxes::KernelSandboxes;
 
 /// The mechanisms of one daemon.
@@ -23,6 +24,10 @@ pub struct Mechanisms {
     pub host: Arc<HostDriver>,
     /// Driver `null`.
     pub null: Arc<NullDriver>,
+    /// Published ports of bridge networks.
+    pub ports: Arc<Publisher>,
+    /// The rules of both.
+    pub firewall: Arc<Firewall>,
     /// Network namespaces.
     pub sandboxes: Arc<KernelSandboxes>,
 }
@@ -41,7 +46,9 @@ impl Mechanisms {
         let home: OwnedFd = network_namespace::current()
             .map_err(|source| failed(&config.instance, "open the machine's network namespace", source))?;
         Ok(Self {
-            bridge: Arc::new(BridgeDriver::with(config, worker, firewall)?),
+            bridge: Arc::new(BridgeDriver::with(config, worker, Arc::clone(&firewall))?),
+            ports: Arc::new(Publisher::open(Arc::clone(&firewall))?),
+            firewall,
             host: Arc::new(HostDriver::new(home)),
             null: Arc::new(NullDriver::new(sandboxes.clone())),
             sandboxes: Arc::new(sandboxes),

@@ -23,7 +23,6 @@ pub(super) const STRUCTURE: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Verb {
     NewTable = 0,
-    GetTable = 1,
     DeleteTable = 2,
     NewChain = 3,
     GetChain = 4,

@@ -61,7 +61,7 @@ impl NetworkRules {
     }
 
     /// Returns whether published ports are also reached without translation.
-    pub(super) fn is_direct(&self, ip: Ip) -> bool {
+    pub(crate) fn is_direct(&self, ip: Ip) -> bool {
         self.mode(ip) == GatewayMode::Routed || !self.trusted.is_empty()
     }
 

@@ -84,10 +84,10 @@ pub(super) const RULES: [Rule; 33] = [
         masquerade(list);
     }),
     rule(POSTROUTING, "1: IPv4 with a chosen address", |list| {
-        chosen_source(list, Ip::V4, SOURCE4)
+        chosen_source(list, Ip::V4, SOURCE4);
     }),
     rule(POSTROUTING, "1: IPv6 with a chosen address", |list| {
-        chosen_source(list, Ip::V6, SOURCE6)
+        chosen_source(list, Ip::V6, SOURCE6);
     }),
     rule(POSTROUTING, "1: IPv4 to the outside", |list| outwards(list, Ip::V4)),
     rule(POSTROUTING, "1: IPv6 to the outside", |list| outwards(list, Ip::V6)),

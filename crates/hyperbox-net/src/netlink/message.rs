@@ -69,11 +69,6 @@ impl Message {
         self
     }
 
-    /// Returns how many bytes it has so far.
-    pub(crate) fn len(&self) -> usize {
-        self.buffer.len()
-    }
-
     /// Asks for an acknowledgement.
     pub(super) fn acknowledged(mut self) -> Self {
         let flags = u16::from_ne_bytes([self.buffer[6], self.buffer[7]]) | flag::ACKNOWLEDGE;

@@ -5,7 +5,7 @@
 //! while they are read. A socket belongs to the network namespace of the thread that opened it, whoever uses it later.
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size_force, set_socket_timeout};
@@ -60,11 +60,6 @@ impl Socket {
             sequence: 0,
             buffer: vec![0; BUFFER],
         })
-    }
-
-    /// Returns the descriptor, for socket options.
-    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
     }
 
     /// Sends one request and waits for its acknowledgement.

@@ -4,5 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports, in its helpers too")]
 
 mod bridge;
+mod firewall;
 mod machine;
+mod publish;
+mod publish_world;
+mod sctp;
 mod traffic;
