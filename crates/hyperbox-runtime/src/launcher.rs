@@ -4,7 +4,8 @@
 //! On version 1 each move into a cgroup waits for an RCU grace period (some 10 ms when the machine is idle), unless some
 //! hierarchy of the machine is mounted with `favordynmods`. So the launcher makes one: a named hierarchy without controllers, as
 //! a detached mount that nobody can see. It lives exactly as long as the descriptor, so it goes with the launcher, however
-//! that ends. See the kernel's `Documentation/admin-guide/cgroup-v2.rst`, "favordynmods".
+//! that ends. See the kernel's `Documentation/admin-guide/cgroup-v2.rst`, "favordynmods", and for what it gains
+//! `docs/decisions/0008-quick-cgroup-moves.md`.
 
 use std::os::fd::{AsFd, OwnedFd};
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Launch, output, exit.
 
-use hyperbox_core::seam::TaskRuntime as _;
+use hyperbox_core::seam::{TaskRuntime as _, TaskStatus};
 use hyperbox_testkit::conformance::task::{exit_code, read_frames};
-use hyperbox_testkit::container_id;
+use hyperbox_testkit::{container_id, wait_for_async};
+use hyperbox_types::Signal;
 use hyperbox_types::shim::CommandFault;
 
 use crate::bench::Bench;
@@ -56,4 +57,38 @@ async fn privileged_a_command_that_cannot_run_leaves_nothing() {
         containers.push(container);
     }
     bench.finish(&containers.iter().collect::<Vec<_>>()).await;
+}
+
+#[tokio::test]
+async fn privileged_kills_for_want_of_memory_are_told_while_the_container_lives() {
+    let bench = Bench::new();
+    let container = container_id();
+    let script = "sh -c 'dd if=/dev/zero of=/dev/null bs=64M count=1'; echo goes on; trap 'exit 3' TERM; \
+                  while :; do sleep 0.02; done";
+    let mut launch = bench.script(&container, script);
+    let mut spec: serde_json::Value = serde_json::from_str(&launch.spec).unwrap();
+    let limit = 16 << 20;
+    spec["linux"]["resources"] = serde_json::json!({"memory": {"limit": limit, "swap": limit}});
+    launch.spec = spec.to_string();
+    let task = bench.runtime.launch(launch).await.unwrap();
+    let mut kills = task.memory_kills();
+    assert_eq!(*kills.wait_for(|kills| *kills > 0).await.unwrap(), 1);
+    wait_for_async("the first process to go on", || async {
+        let log = bench.read_log(&container).await;
+        if log.contains("goes on") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    assert_eq!(*task.status().borrow(), TaskStatus::Running);
+    task.signal(None, Signal::TERM, false).await.unwrap();
+    let mut status = task.status();
+    let ended = status
+        .wait_for(|status| *status != TaskStatus::Running)
+        .await
+        .unwrap()
+        .clone();
+    assert!(
+        matches!(&ended, TaskStatus::Exited(exit) if exit.code == 3 && exit.out_of_memory),
+        "{ended:?}"
+    );
+    bench.finish(&[&container]).await;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! What a container can and cannot do.
 
-use hyperbox_testkit::environment::TestEnvironment;
+use hyperbox_testkit::environment::{STARTER, TestEnvironment};
+use hyperbox_testkit::images::{Layer, starter};
 
 const CAPABILITIES: &str = "grep -E 'Cap(Eff|Bnd)|NoNewPrivs|Seccomp:' /proc/self/status";
 
@@ -122,5 +123,115 @@ fn privileged_the_environment_of_a_process_is_dockers() {
     // Descriptors 0 to 2 and the one that ls reads with.
     let descriptors = environment.shell(&[], "ls /proc/self/fd | wc -l");
     assert_eq!(descriptors, "4");
+    environment.finish();
+}
+
+/// What programs look for, and what `docker run` shows on the reference.
+#[test]
+fn privileged_surroundings_are_dockers() {
+    let environment = TestEnvironment::with_starter();
+    let script = "stat -c '%F %a' /.dockerenv; readlink /etc/mtab; id -G; cat /proc/self/oom_score_adj; umask; \
+                  grep -E ' /proc/(keys|acpi|timer_list) ' /proc/mounts | grep -vc '^tmpfs'; \
+                  for file in hosts hostname resolv.conf; do [ -w /etc/$file ] && echo writable; done; \
+                  readlink /proc/self/fd/0; (echo x >&0) 2>/dev/null && echo null";
+    let shown = environment.shell(&[], script);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "regular empty file 755",
+            "/proc/mounts",
+            "0",
+            "0",
+            "0022",
+            "0",
+            "writable",
+            "writable",
+            "writable",
+            "/dev/null",
+            "null"
+        ],
+        "{shown}"
+    );
+    assert_eq!(environment.shell(&["--user", "alice"], "id -G"), "1000 29 100");
+    assert_eq!(
+        environment.shell(&["--user", "alice:audio", "--group-add", "www"], "id -G"),
+        "29 33"
+    );
+    let protected = "grep -cE ' /etc/(hosts|hostname|resolv.conf) [^ ]+ ro' /proc/mounts";
+    assert_eq!(environment.shell(&["--read-only"], protected), "3");
+    environment.finish();
+}
+
+#[test]
+fn privileged_names_in_the_machines_namespace_are_dockers() {
+    let environment = TestEnvironment::with_starter();
+    let id = environment.detached(&["--uts", "host"], &["sh", "-c", "echo $HOSTNAME; exec sleep 600"]);
+    environment.wait_for_log(&id, &id[..12]);
+    let refused = environment.hb(["run", "--rm", "--uts", "host", "--domainname", "x", STARTER, "true"]);
+    let _refused = refused
+        .exits_with(125)
+        .complains("is not in a separate kernel namespace");
+    let refused = environment.hb(["run", "--rm", "--uts", "host", "--hostname", "x", STARTER, "true"]);
+    let _refused = refused
+        .exits_with(125)
+        .complains("conflicting options: hostname and the UTS mode");
+    environment.finish();
+}
+
+#[test]
+fn privileged_a_start_changes_nothing_in_a_container() {
+    let environment = TestEnvironment::with_starter();
+    let id = environment.detached(&[], &["sleep", "600"]);
+    let changes = |id: &str| {
+        environment
+            .api("GET", &format!("/containers/{id}/changes"), "")
+            .unwrap()
+    };
+    assert_eq!(changes(&id), (200, "null\n".to_owned()));
+    environment
+        .hb([
+            "exec",
+            &id,
+            "sh",
+            "-c",
+            "echo 127.0.0.9 x >>/etc/hosts; rm /.dockerenv; touch /new",
+        ])
+        .succeeds();
+    let (_, text) = changes(&id);
+    let list: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let expected = serde_json::json!([{"Path": "/.dockerenv", "Kind": 2}, {"Path": "/new", "Kind": 1}]);
+    assert_eq!(list, expected);
+    environment.finish();
+}
+
+#[test]
+fn privileged_mounts_follow_links_to_nowhere() {
+    let environment = TestEnvironment::start();
+    let mut image = starter();
+    let links = Layer::new()
+        .symlink("dangling", "/nowhere/deep")
+        .symlink("up", "../../../outside");
+    image.layers.push(links);
+    environment.load(&image, STARTER);
+    let mounted = environment.shell(
+        &["--tmpfs", "/dangling/x", "--tmpfs", "/up", "-v", "/dangling"],
+        "grep -cE ' (/nowhere/deep|/nowhere/deep/x|/outside) ' /proc/mounts; readlink /dangling",
+    );
+    assert_eq!(mounted, "3\n/nowhere/deep");
+    environment.finish();
+}
+
+#[test]
+fn privileged_an_init_is_put_before_the_command() {
+    let environment = TestEnvironment::with_starter();
+    let script = "tr '\\0' ' ' </proc/1/cmdline; exit 4";
+    let command = ["run", "--rm", "--init", STARTER, "sh", "-c", script];
+    let output = environment.hb(command).exits_with(4);
+    assert!(output.stdout.starts_with("/sbin/docker-init -- sh -c tr"), "{output}");
+    let output = environment
+        .hb(["run", "--rm", "--init", STARTER, "nosuch"])
+        .exits_with(127);
+    assert_eq!(output.stderr, "cannot execute nosuch\n");
     environment.finish();
 }

@@ -27,6 +27,19 @@ fn privileged_crun_runs_or_says_why_not() {
         assert_eq!(environment.hb(["exec", &id, "echo", "inside"]).succeeds(), "inside");
         environment.hb(["stop", "-t", "0", &id]).succeeds();
         assert_eq!(environment.inspect(&id)["State"]["ExitCode"], 137);
+        let script = "tr '\\0' ' ' </proc/1/cmdline";
+        let init = environment.hb([
+            "run",
+            "--rm",
+            "--init",
+            "--runtime",
+            "crun",
+            STARTER,
+            "sh",
+            "-c",
+            script,
+        ]);
+        assert!(init.succeeds().starts_with("/sbin/docker-init -- sh -c tr"));
         let _missing = environment
             .hb(["run", "--rm", "--runtime", "crun", STARTER, "nosuch"])
             .exits_with(127);
@@ -45,6 +58,17 @@ fn privileged_runtimes_are_listed() {
     assert!(
         runtimes.contains_key(info["DefaultRuntime"].as_str().unwrap()),
         "{info}"
+    );
+    let (_, version) = environment.api("GET", "/version", "").unwrap();
+    let version: serde_json::Value = serde_json::from_str(&version).unwrap();
+    let components = version["Components"].as_array().unwrap();
+    let crun = components.iter().find(|component| component["Name"] == "crun").unwrap();
+    let own = std::process::Command::new("crun").arg("--version").output().unwrap();
+    let own = String::from_utf8(own.stdout).unwrap();
+    let shown = crun["Version"].as_str().unwrap();
+    assert!(
+        !shown.is_empty() && own.contains(&format!("version {shown}\n")),
+        "{crun} {own}"
     );
     environment.finish();
 }
