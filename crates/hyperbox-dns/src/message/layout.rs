@@ -100,7 +100,9 @@ pub(crate) fn shorten(mut bytes: Vec<u8>, limit: usize) -> Option<Vec<u8>> {
         bytes.truncate(layout.end);
         return Some(bytes);
     }
-    let opt = layout.opt.and_then(|begin| bytes.get(begin..begin + OPT)).map(|opt| {
+    // Its name must be the root (RFC 6891 §6.1.2); another record of that type is only left out.
+    let opt = layout.opt.and_then(|begin| bytes.get(begin..begin + OPT));
+    let opt = opt.filter(|opt| opt.first() == Some(&0)).map(|opt| {
         let mut bare = [0; OPT];
         bare.copy_from_slice(opt);
         bare[OPT - 2..].fill(0);
