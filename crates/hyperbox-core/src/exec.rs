@@ -106,10 +106,10 @@ impl Execs {
     /// # Errors
     /// `NotFound` without such a container, `Conflict` when it does not run, `InvalidArgument` without a command.
     pub fn create(&self, container: &str, spec: ExecSpec) -> Result<ExecId> {
-        let record = self.inner.containers.get(container)?;
         if spec.command.is_empty() {
             return Err(ServiceError::invalid("No exec command specified"));
         }
+        let record = self.inner.containers.get(container)?;
         require_running(&record.id, record.state.phase, container)?;
         let id = ExecId::from_bytes(random::bytes()?);
         let view = ExecView {
@@ -276,7 +276,13 @@ impl Execs {
         let pid = task
             .exec(&view.id, process, user, stdio, pending)
             .await
-            .map_err(mechanism)?;
+            .map_err(|mut error| {
+                if error.kind == ErrorKind::NotFound {
+                    // What is missing is missing in the container: the wish is wrong, not the container unknown.
+                    error.kind = ErrorKind::InvalidArgument;
+                }
+                mechanism(error)
+            })?;
         Ok((
             task,
             pid,

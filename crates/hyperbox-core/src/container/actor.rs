@@ -305,6 +305,8 @@ impl Actor {
                 let exit_code = match error.command_fault() {
                     Some(hyperbox_types::shim::CommandFault::NotFound) => 127,
                     Some(hyperbox_types::shim::CommandFault::NotExecutable) => 126,
+                    // What an earlier run left stays, as with Docker.
+                    None if self.life.state.exit_code != 0 => self.life.state.exit_code,
                     None => 128,
                 };
                 let failed = Event::LaunchFailed {

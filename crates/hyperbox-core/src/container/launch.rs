@@ -19,8 +19,8 @@ use super::links::Linked;
 use super::oci::{self, Surroundings};
 use super::resolver::{HostsInput, hosts_file, resolv_conf};
 use super::service::Inner;
-use super::spec::{NamespaceProvider, referenced_containers};
-use super::{ContainerRecord, NamespaceMode, NetworkMode, Phase};
+use super::providers::{self, Providers};
+use super::{ContainerRecord, NetworkMode, Phase};
 use crate::network::Joined;
 use crate::seam::{ActiveKey, Endpoint, LaunchTask, Task, TaskError};
 use crate::time::Timestamp;
@@ -142,52 +142,9 @@ impl Actor {
     }
 }
 
-/// Containers whose namespaces are joined, all of them running.
-struct Providers {
-    pid: Option<NamespaceProvider>,
-    ipc: Option<NamespaceProvider>,
-    network: Option<NamespaceProvider>,
-}
-
-impl Providers {
-    fn find(inner: &Inner, record: &ContainerRecord) -> Result<Self> {
-        let spec = &record.spec;
-        let of_mode = |mode: &NamespaceMode| match mode {
-            NamespaceMode::Container(name) => provider(inner, name).map(Some),
-            _ => Ok(None),
-        };
-        let network = match &spec.network {
-            NetworkMode::Container(name) => Some(provider(inner, name)?),
-            _ => None,
-        };
-        Ok(Self {
-            pid: of_mode(&spec.namespaces.pid)?,
-            ipc: of_mode(&spec.namespaces.ipc)?,
-            network,
-        })
-    }
-}
-
-fn provider(inner: &Inner, name: &str) -> Result<NamespaceProvider> {
-    let handle = inner.table.find(name)?;
-    let record = handle.snapshot.borrow().record.clone();
-    match record {
-        Some(record) if record.state.phase == Phase::Running => Ok(NamespaceProvider {
-            id: record.id.clone(),
-            pid: record.state.pid,
-        }),
-        _ => Err(ServiceError::conflict(format!(
-            "cannot join a namespace of a non running container: {}",
-            handle.id
-        ))),
-    }
-}
-
 /// Refuses a container that refers to itself or to a container that does not exist.
 pub(super) fn validate_references(inner: &Inner, record: &ContainerRecord) -> Result<()> {
-    for name in referenced_containers(&record.spec) {
-        inner.table.find(name)?;
-    }
+    providers::validate(inner, record)?;
     for (target, _) in &record.spec.links {
         let found = inner.table.find(target);
         found.map_err(|error| error.in_context(&format!("could not get container for {target}")))?;

@@ -21,6 +21,7 @@ mod networks;
 pub(crate) mod oci;
 mod operations;
 mod ports;
+mod providers;
 mod removal;
 mod resolver;
 mod restore;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyperbox_types::{ContainerId, ContainerName, ErrorKind, Signal};
+use hyperbox_types::{ContainerId, ContainerName, Signal};
 use tokio::sync::oneshot;
 
 use super::command::{Command, StopOptions};
@@ -161,9 +161,10 @@ impl Containers {
         let handle = self.inner.table.find(reference)?;
         self.ask_handle(&handle, |reply| Command::Restart { options, reply })
             .await
-            .map_err(|error| match error.kind() {
-                ErrorKind::NotFound => error,
-                _ => error.in_context(&format!("Cannot restart container {reference}")),
+            // Whatever the cause, Docker answers with status 500.
+            .map_err(|error| {
+                let message = format!("Cannot restart container {reference}: {}", error.message());
+                ServiceError::internal(message).with_source(error)
             })?;
         self.publish_plain("restart", &handle.id);
         Ok(())

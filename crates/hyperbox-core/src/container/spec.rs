@@ -498,21 +498,6 @@ pub enum HealthTest {
     Shell(String),
 }
 
-/// Refers to a container that is wanted for one of its namespaces.
-pub(crate) fn referenced_containers(spec: &ContainerSpec) -> Vec<&str> {
-    let namespaces = &spec.namespaces;
-    let mut names = Vec::new();
-    for mode in [&namespaces.pid, &namespaces.ipc] {
-        if let NamespaceMode::Container(name) = mode {
-            names.push(name.as_str());
-        }
-    }
-    if let NetworkMode::Container(name) = &spec.network {
-        names.push(name.as_str());
-    }
-    names
-}
-
 /// Identifies a container that provides namespaces, with its first process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NamespaceProvider {

@@ -30,7 +30,7 @@ async fn attach(call: Call) -> ApiResult<Answer> {
     };
     let record = call.engine().containers.get(call.parameter("id"))?;
     let detach_keys = DetachKeys::parse(query.text("detachKeys"))?;
-    let attached = call.engine().containers.attach(record.id.as_str(), options).await?;
+    let attached = call.engine().containers.attach(call.parameter("id"), options).await?;
     let input = Input {
         attached: streams.stdin && options.stream,
         closes: record.spec.stdin_once,

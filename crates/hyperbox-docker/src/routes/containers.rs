@@ -15,6 +15,7 @@ use crate::filters::Filters;
 use crate::router::{Route, route};
 use crate::translate::create::restart_policy;
 use crate::translate::document::DoorDocument;
+use crate::translate::endpoint::links;
 use crate::translate::inspect::{Surroundings, inspect};
 use crate::translate::network::KnownNetworks;
 use crate::translate::{resources, summary};
@@ -76,6 +77,7 @@ async fn inspect_one(call: Call) -> ApiResult<Answer> {
             .map(ToString::to_string)
             .collect(),
         networks: KnownNetworks(engine.networks.list()),
+        links: links(&record, |target| engine.containers.get(target).ok().map(|target| target.name.to_string())),
         directory: engine.containers.directory(&record.id),
         log_path: engine.containers.log_path(id)?,
         storage_driver: engine.system.facts().storage_driver.clone(),
@@ -101,7 +103,10 @@ async fn changes(call: Call) -> ApiResult<Answer> {
 async fn rename(call: Call) -> ApiResult<Answer> {
     let allocating = |error: &ApiError| format!("Error when allocating new name: {}", error.message());
     let text = call.query.text("name");
-    let name = parse_name(text)
+    if !text.is_empty() {
+        call.engine().containers.get(call.parameter("id"))?;
+    }
+    let name = parse_name(&format!("/{}", text.strip_prefix('/').unwrap_or(text)))
         .map_err(|error| ApiError::bad_request(allocating(&error)))?
         .ok_or_else(|| ApiError::bad_request("Neither old nor new names may be empty"))?;
     call.engine()

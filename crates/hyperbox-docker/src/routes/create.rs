@@ -13,9 +13,13 @@ use crate::error::{ApiError, ApiResult};
 use crate::router::{Route, route};
 use crate::translate::complete::Defaults;
 use crate::translate::create::translate;
+use crate::translate::network::KnownNetworks;
+use crate::translate::networking::{modernize, refuse_conflicts};
 use crate::translate::volumes_from::inherit;
+use crate::version::ApiVersion;
 use crate::wire::config::CreateBody;
 use crate::wire::container::CreateResponse;
+use crate::wire::host_config::HostConfig;
 
 pub(super) const ROUTES: &[Route] = &[route!(Post "/containers/create" => create)];
 
@@ -26,6 +30,7 @@ async fn create(mut call: Call) -> ApiResult<Answer> {
         Purpose::Keep,
         call.query.text("name"),
         call.query.text("platform"),
+        call.version,
         body,
     )
     .await?;
@@ -53,7 +58,8 @@ pub(super) async fn create_container(
     purpose: Purpose,
     name: &str,
     platform: &str,
-    body: CreateBody,
+    version: ApiVersion,
+    mut body: CreateBody,
 ) -> ApiResult<Made> {
     let name = parse_name(name)?;
     let platform = parse_platform(platform)?;
@@ -62,8 +68,15 @@ pub(super) async fn create_container(
     let defaults = Defaults {
         runtime: facts.default_runtime.clone(),
         cgroup_v2: facts.cgroup_version == 2,
+        networks: KnownNetworks(engine.networks.list()),
     };
+    refuse_conflicts(&body)?;
+    let warnings = modernize(&mut body, version)?;
+    name_by_id(engine, &mut body.host_config);
     let mut wish = translate(body, platform, &defaults)?;
+    for (target, _) in &mut wish.spec.links {
+        *target = link_target(engine, target)?;
+    }
     for from in &wish.volumes_from {
         let record = engine
             .containers
@@ -77,7 +90,7 @@ pub(super) async fn create_container(
         .containers
         .create_for(purpose, name, wish.spec, wish.document.to_value())
         .await?;
-    created.warnings.extend(wish.warnings);
+    created.warnings.extend(wish.warnings.into_iter().chain(warnings));
     if let Some(size) = terminal_size(&console).filter(|_| terminal) {
         engine.containers.resize(created.id.as_str(), size).await?;
     }
@@ -86,6 +99,33 @@ pub(super) async fn create_container(
         auto_remove,
         stdin_once,
     })
+}
+
+/// Containers whose namespaces are joined are kept by id: their names may change. What is not found is left to the engine to refuse.
+fn name_by_id(engine: &Engine, host: &mut HostConfig) {
+    for mode in [&mut host.network_mode, &mut host.pid_mode, &mut host.ipc_mode] {
+        if let Some(reference) = mode.strip_prefix("container:")
+            && let Ok(record) = engine.containers.get(reference)
+        {
+            *mode = format!("container:{}", record.id);
+        }
+    }
+    // A network that is named by the beginning of its id.
+    if let Ok(network) = engine.networks.get(&host.network_mode)
+        && network.name.as_str() != host.network_mode
+    {
+        host.network_mode = network.id.to_string();
+    }
+}
+
+/// Returns the id of a container that is linked to.
+fn link_target(engine: &Engine, reference: &str) -> ApiResult<String> {
+    let found = engine.containers.get(reference);
+    let record = found.map_err(|error| {
+        let reason = error.message();
+        ApiError::bad_request(format!("could not get container for {reference}: {reason}"))
+    })?;
+    Ok(record.id.to_string())
 }
 
 /// Docker's `[height, width]`; zeros mean unknown.

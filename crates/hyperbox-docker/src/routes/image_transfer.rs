@@ -4,7 +4,7 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http_body_util::BodyExt;
 use hyperbox_core::image::{ProgressStream, TransferProgress};
-use hyperbox_types::ImageReference;
+use hyperbox_types::{ErrorKind, ImageReference};
 use tokio_util::io::StreamReader;
 
 use super::create::parse_platform;
@@ -38,7 +38,8 @@ pub(super) fn join_reference(name: &str, tag: &str) -> ApiResult<ImageReference>
         digest if digest.contains(':') => format!("{}@{digest}", bare.repository()),
         tag => format!("{}:{tag}", bare.repository()),
     };
-    ImageReference::parse(&text).map_err(|_| ApiError::bad_request("invalid reference format"))
+    let what = if tag.is_empty() || tag.contains(':') { "reference" } else { "tag" };
+    ImageReference::parse(&text).map_err(|_| ApiError::bad_request(format!("invalid {what} format")))
 }
 
 async fn pull(call: Call) -> ApiResult<Answer> {
@@ -117,7 +118,15 @@ async fn save_many(call: Call) -> ApiResult<Answer> {
 }
 
 async fn save(call: &Call, names: &[String]) -> ApiResult<Answer> {
-    let archive = call.engine().images.save(names).await?;
+    let images = &call.engine().images;
+    for name in names {
+        // Docker names it as the client did, without a tag that it did not give.
+        images.get(name).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => ApiError::not_found(format!("No such image: {name}")),
+            _ => error.into(),
+        })?;
+    }
+    let archive = images.save(names).await?;
     Ok(answer::stream("application/x-tar", archive))
 }
 

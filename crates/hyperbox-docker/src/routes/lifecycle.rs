@@ -57,7 +57,13 @@ fn signal(call: &Call, verb: &str) -> ApiResult<Option<Signal>> {
     match call.query.text("signal") {
         "" => Ok(None),
         text => Signal::parse(text).map(Some).map_err(|error| {
-            ApiError::bad_request(format!("cannot {verb} container: {}: {error}", call.parameter("id")))
+            let reason = match text.parse::<i64>() {
+                Ok(number) if verb == "kill" && number != 0 => {
+                    format!("the linux daemon does not support signal {number}")
+                }
+                _ => error.to_string(),
+            };
+            ApiError::bad_request(format!("cannot {verb} container: {}: {reason}", call.parameter("id")))
         }),
     }
 }

@@ -211,3 +211,125 @@ async fn keys_in_any_case_and_what_follows_a_document() {
         assert_eq!(answer["message"], message);
     }
 }
+
+#[tokio::test]
+async fn containers_whose_namespaces_are_joined() {
+    let world = World::start().await;
+    let idle = world.create("idle", json!({})).await;
+    let busy = world.running("busy", json!({})).await;
+    let create = async |mode: &str, of: &str| {
+        let body = json!({ "Image": IMAGE, "HostConfig": { mode: format!("container:{of}") } });
+        world.post("/containers/create?name=web", Some(body)).await
+    };
+    for mode in ["PidMode", "IpcMode"] {
+        assert_eq!(
+            create(mode, "nosuch").await.failure(),
+            (400, "No such container: nosuch".to_owned())
+        );
+    }
+    for (mode, of, status, message) in [
+        (
+            "PidMode",
+            "idle",
+            500,
+            format!("failed to join PID namespace: container {idle} is not running"),
+        ),
+        (
+            "IpcMode",
+            "idle",
+            409,
+            format!("failed to join IPC namespace: container {idle} is not running"),
+        ),
+        (
+            "IpcMode",
+            "busy",
+            400,
+            format!(
+                "failed to join IPC namespace: container {busy}: non-shareable IPC (hint: use IpcMode:shareable for the donor \
+                 container)"
+            ),
+        ),
+        (
+            "NetworkMode",
+            "nosuch",
+            500,
+            "joining network namespace of container: No such container: nosuch".to_owned(),
+        ),
+        (
+            "NetworkMode",
+            "idle",
+            409,
+            "cannot join network namespace of a non running container: container idle is created".to_owned(),
+        ),
+    ] {
+        assert_eq!(create(mode, of).await.status, 201, "{mode} {of}");
+        let started = world.post("/containers/web/start", None).await.failure();
+        assert_eq!(started, (status, message.clone()));
+        let restarted = world.post("/containers/web/restart", None).await.failure();
+        assert_eq!(restarted, (500, format!("Cannot restart container web: {message}")));
+        let inspect = world.get("/containers/web/json").await.json();
+        let kept = if of == "nosuch" {
+            of
+        } else {
+            &[&idle, &busy][usize::from(of == "busy")]
+        };
+        assert_eq!(inspect["HostConfig"][mode], format!("container:{kept}"));
+        assert_eq!(world.delete("/containers/web").await.status, 204);
+    }
+}
+
+#[tokio::test]
+async fn names_signals_tags() {
+    let world = World::start().await;
+    world.running("web", json!({})).await;
+    let none = Value::Null;
+    check(
+        &world,
+        vec![
+            (
+                Method::POST,
+                "/containers/nosuch/rename?name=x",
+                none.clone(),
+                404,
+                "No such container: nosuch",
+            ),
+            (
+                Method::POST,
+                "/containers/web/rename?name=a%20b",
+                none.clone(),
+                400,
+                "Error when allocating new name: Invalid container name (/a b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+            ),
+            (
+                Method::POST,
+                "/containers/web/kill?signal=99",
+                none.clone(),
+                400,
+                "cannot kill container: web: the linux daemon does not support signal 99",
+            ),
+            (
+                Method::POST,
+                "/containers/web/kill?signal=0",
+                none.clone(),
+                400,
+                "cannot kill container: web: invalid signal: 0",
+            ),
+            (
+                Method::POST,
+                "/images/localhost:5000/app/tag?repo=x&tag=a%20b",
+                none.clone(),
+                400,
+                "invalid tag format",
+            ),
+            (Method::GET, "/images/nosuch/get", none, 404, "No such image: nosuch"),
+            (
+                Method::POST,
+                "/containers/nosuch/exec",
+                json!({}),
+                400,
+                "No exec command specified",
+            ),
+        ],
+    )
+    .await;
+}
