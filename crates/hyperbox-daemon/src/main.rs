@@ -9,7 +9,6 @@ mod config;
 mod host;
 mod instance;
 mod listener;
-mod unpublished;
 mod wiring;
 
 use std::path::PathBuf;

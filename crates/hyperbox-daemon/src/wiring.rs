@@ -159,7 +159,7 @@ fn network_mechanisms(
     Ok(NetworkDependencies {
         drivers: vec![kernel.bridge, kernel.host, kernel.null, Arc::new(cni)],
         sandboxes: kernel.sandboxes,
-        ports: Arc::new(crate::unpublished::Unpublished),
+        ports: kernel.ports,
         names: Arc::new(Names::new(Handle::current(), Configuration::default())),
         records: Arc::clone(records),
         events: events.clone(),
