@@ -88,7 +88,9 @@ impl<Owner: PartialEq> Allocator<Owner> {
         let address = match wished {
             Some(address) if !self.pool.subnet.contains(&address) => return Err(NoAddress::Unusable { address }),
             Some(address) => number(address),
-            None => self.lowest_free().ok_or(NoAddress::Exhausted { family: self.family() })?,
+            None => self
+                .lowest_free()
+                .ok_or(NoAddress::Exhausted { family: self.family() })?,
         };
         if !self.occupy(address) {
             return Err(NoAddress::InUse);
@@ -109,7 +111,11 @@ impl<Owner: PartialEq> Allocator<Owner> {
     }
 
     fn family(&self) -> &'static str {
-        if self.pool.subnet.addr().is_ipv4() { "IPv4" } else { "IPv6" }
+        if self.pool.subnet.addr().is_ipv4() {
+            "IPv4"
+        } else {
+            "IPv6"
+        }
     }
 
     fn address(&self, number: u128) -> IpAddr {
@@ -130,7 +136,11 @@ impl<Owner: PartialEq> Allocator<Owner> {
 
     /// Takes an address out of the free runs; returns whether it was in one.
     fn occupy(&mut self, address: u128) -> bool {
-        let around = self.free.range(..=address).next_back().map(|(begin, end)| (*begin, *end));
+        let around = self
+            .free
+            .range(..=address)
+            .next_back()
+            .map(|(begin, end)| (*begin, *end));
         let Some((begin, end)) = around.filter(|(_, end)| *end >= address) else {
             return false;
         };
@@ -146,8 +156,14 @@ impl<Owner: PartialEq> Allocator<Owner> {
 
     /// Puts an address back and joins it with the runs it touches.
     fn vacate(&mut self, address: u128) {
-        let before = self.free.range(..address).next_back().map(|(begin, end)| (*begin, *end));
-        let begin = before.filter(|(_, end)| end.wrapping_add(1) == address).map_or(address, |(begin, _)| begin);
+        let before = self
+            .free
+            .range(..address)
+            .next_back()
+            .map(|(begin, end)| (*begin, *end));
+        let begin = before
+            .filter(|(_, end)| end.wrapping_add(1) == address)
+            .map_or(address, |(begin, _)| begin);
         let after = address.checked_add(1).and_then(|next| self.free.remove(&next));
         self.free.insert(begin, after.unwrap_or(address));
     }
@@ -177,7 +193,9 @@ pub(crate) fn misplaced(pool: &AddressPool) -> Option<String> {
         ..pool.clone()
     };
     let mut allocator = Allocator::new(&bare);
-    let gateway = pool.gateway.map(|gateway| (format!("failed to allocate gateway ({gateway})"), gateway));
+    let gateway = pool
+        .gateway
+        .map(|gateway| (format!("failed to allocate gateway ({gateway})"), gateway));
     let reserved = pool.reserved.iter().map(|(name, address)| {
         let what = format!("failed to allocate secondary ip address ({name}:{address})");
         (what, *address)
@@ -217,7 +235,7 @@ mod tests {
         AddressPool {
             subnet,
             range: None,
-            gateway: subnet.hosts().next(),
+            gateway: subnet.hosts().find(|host| *host != subnet.network()),
             reserved: BTreeMap::new(),
         }
     }
@@ -267,7 +285,9 @@ mod tests {
             let mut pool = pool(subnet);
             pool.gateway = Some(address(gateway));
             let mut allocator = Allocator::new(&pool);
-            let given: Vec<_> = std::iter::from_fn(|| allocator.take(None, 1).ok()).map(|ip| ip.to_string()).collect();
+            let given: Vec<_> = std::iter::from_fn(|| allocator.take(None, 1).ok())
+                .map(|ip| ip.to_string())
+                .collect();
             assert_eq!(given, expected, "{subnet}");
             assert_eq!(misplaced(&pool), None, "{subnet}");
         }
@@ -277,7 +297,10 @@ mod tests {
     fn misplaced_addresses() {
         let mut wrong = pool("10.0.0.0/24");
         wrong.gateway = Some(address("10.0.0.0"));
-        assert_eq!(misplaced(&wrong).unwrap(), "failed to allocate gateway (10.0.0.0): Address already in use");
+        assert_eq!(
+            misplaced(&wrong).unwrap(),
+            "failed to allocate gateway (10.0.0.0): Address already in use"
+        );
         wrong.gateway = Some(address("10.0.0.5"));
         wrong.reserved.insert("a".to_owned(), address("10.0.0.5"));
         assert_eq!(
@@ -329,7 +352,11 @@ mod tests {
 
     #[test]
     fn wide_subnets_cost_what_is_taken() {
-        for (subnet, first) in [("10.0.0.0/8", "10.0.0.2"), ("fd00:1::/64", "fd00:1::2"), ("::/0", "::2")] {
+        for (subnet, first) in [
+            ("10.0.0.0/8", "10.0.0.2"),
+            ("fd00:1::/64", "fd00:1::2"),
+            ("::/0", "::2"),
+        ] {
             let mut wide = allocator(subnet);
             assert_eq!(wide.take(None, 1), Ok(address(first)));
             let all: BTreeSet<_> = (0..5000).map(|_| wide.take(None, 1).unwrap()).collect();

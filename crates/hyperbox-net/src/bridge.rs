@@ -64,7 +64,11 @@ impl BridgeNetwork {
     }
 
     fn mode(&self, ipv6: bool) -> GatewayMode {
-        if ipv6 { self.options.mode_ipv6 } else { self.options.mode_ipv4 }
+        if ipv6 {
+            self.options.mode_ipv6
+        } else {
+            self.options.mode_ipv4
+        }
     }
 
     /// Returns the bridge's own addresses.

@@ -125,14 +125,22 @@ impl Machine {
             .filter(|pool| pool.base.addr().is_ipv6() == ipv6)
             .find_map(|pool| first_free(pool, &used));
         let subnet = found.ok_or(NoSubnet::Exhausted)?;
-        Ok(pool(subnet, subnet.hosts().next().filter(|_| !ipv6).or_else(|| second(subnet))))
+        Ok(pool(
+            subnet,
+            subnet.hosts().next().filter(|_| !ipv6).or_else(|| second(subnet)),
+        ))
     }
 
     fn used(&self, own: Option<u32>) -> impl Iterator<Item = IpNet> {
         let addresses = self.addresses.iter().filter(move |address| Some(address.link) != own);
-        let routes = self.routes.iter().filter(move |route| own.is_none() || route.link != own);
+        let routes = self
+            .routes
+            .iter()
+            .filter(move |route| own.is_none() || route.link != own);
         // The default route covers everything and says nothing; so do the halves that VPNs split it into.
-        let routes = routes.map(|route| route.destination).filter(|subnet| subnet.prefix_len() > 1);
+        let routes = routes
+            .map(|route| route.destination)
+            .filter(|subnet| subnet.prefix_len() > 1);
         addresses
             .map(|address| address.address.trunc())
             .chain(routes)
@@ -208,7 +216,11 @@ fn first_free(pool: &Pool, used: &[(bool, u128, u128)]) -> Option<IpNet> {
 
 fn ends(net: IpNet) -> (bool, u128, u128) {
     match net {
-        IpNet::V4(net) => (false, u32::from(net.network()).into(), u32::from(net.broadcast()).into()),
+        IpNet::V4(net) => (
+            false,
+            u32::from(net.network()).into(),
+            u32::from(net.broadcast()).into(),
+        ),
         IpNet::V6(net) => (true, net.network().into(), net.broadcast().into()),
     }
 }
@@ -216,7 +228,9 @@ fn ends(net: IpNet) -> (bool, u128, u128) {
 /// Returns whether a subnet cannot be one of containers: loopback, multicast and what has no meaning on a link.
 fn is_special(subnet: IpNet) -> bool {
     let special = |text: &str| text.parse::<IpNet>().is_ok_and(|special| overlap(special, subnet));
-    ["127.0.0.0/8", "224.0.0.0/3", "::1/128", "ff00::/8"].into_iter().any(special)
+    ["127.0.0.0/8", "224.0.0.0/3", "::1/128", "ff00::/8"]
+        .into_iter()
+        .any(special)
         || (subnet.addr().is_ipv4() && IpAddr::from(Ipv4Addr::UNSPECIFIED) == subnet.network())
 }
 

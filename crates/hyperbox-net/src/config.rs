@@ -30,6 +30,9 @@ pub struct Config {
     pub default_pools: Vec<Pool>,
     /// Maximum transmission unit of new networks.
     pub mtu: u32,
+    /// How many sandboxes are made ahead at most for a network in use, so that a container gets its network at once. Each takes about
+    /// 300 KiB of the kernel's memory; none with 0.
+    pub spares: usize,
 }
 
 impl Config {
@@ -61,6 +64,7 @@ impl Default for Config {
             run_dir: PathBuf::from("/run/hyperbox"),
             default_pools: Self::standard_pools(),
             mtu: 1500,
+            spares: 8,
         }
     }
 }

@@ -73,7 +73,7 @@ impl BridgeDriver {
             move |source| failed(&instance, operation, source)
         };
         let memberships = Memberships::default();
-        let spares = Spares::new(memberships.clone(), Arc::clone(&firewall));
+        let spares = Spares::new(memberships.clone(), Arc::clone(&firewall), config.spares);
         let restorer = Restorer {
             worker: worker.clone(),
             memberships: memberships.clone(),
@@ -120,7 +120,9 @@ impl BridgeDriver {
             // One may be under way; it is on its shelf when this job is done.
             waited |= in_the_way.is_empty();
             let name = &network.settings.name;
-            self.worker.run(name, move |kernel| spares::destroy(kernel, in_the_way)).await?;
+            self.worker
+                .run(name, move |kernel| spares::destroy(kernel, in_the_way))
+                .await?;
         }
     }
 }
@@ -161,9 +163,11 @@ impl NetworkDriver for BridgeDriver {
                 names,
                 default_routes: wish.default_routes(),
             };
-            if let Some(spare) = self.spares.take(&kind, &self.worker) {
+            if let Some(spare) = self.spares.take(&kind) {
                 self.memberships.note_link(&kind.network.id, spare.host_link());
-                return Ok(spare.give_to(&Owner::Container(container)));
+                let sandbox = spare.give_to(&Owner::Container(container));
+                self.spares.refill(&kind.network.id, &self.worker);
+                return Ok(sandbox);
             }
         }
         let wished = Wished {
@@ -188,6 +192,7 @@ impl NetworkDriver for BridgeDriver {
         });
         let (sandbox, held) = opened.await?;
         held.keep();
+        self.spares.refill(&sandbox.endpoint.network, &self.worker);
         Ok(sandbox)
     }
 
@@ -264,7 +269,10 @@ impl NetworkDriver for BridgeDriver {
         endpoints: &[(ContainerId, Endpoint)],
     ) -> Result<(), NetworkError> {
         self.memberships.adopt(networks, endpoints);
-        let rules = networks.iter().filter_map(|network| NetworkRules::of(network).ok()).collect();
+        let rules = networks
+            .iter()
+            .filter_map(|network| NetworkRules::of(network).ok())
+            .collect();
         let firewall = Arc::clone(&self.firewall);
         let bridges = networks.iter().map(|network| network.link.clone()).collect();
         let in_use = endpoints
@@ -283,13 +291,11 @@ impl NetworkDriver for BridgeDriver {
         self.memberships.forget(&network.id);
         let spares = self.spares.drain(&network.id);
         let (link, firewall) = (network.link.clone(), Arc::clone(&self.firewall));
-        let removed = self
-            .worker
-            .run(&network.name, move |kernel| {
-                // Their links go with their namespaces.
-                drop(spares);
-                bridge::remove(kernel, &link, &firewall)
-            });
+        let removed = self.worker.run(&network.name, move |kernel| {
+            // Their links go with their namespaces.
+            drop(spares);
+            bridge::remove(kernel, &link, &firewall)
+        });
         removed.await
     }
 }

@@ -97,7 +97,11 @@ fn make_pair(
             Err(error) => return Err(failed(network.link(), "make the container's link", error)),
         }
     }
-    Err(failed(network.link(), "find a free name for the container's link", last))
+    Err(failed(
+        network.link(),
+        "find a free name for the container's link",
+        last,
+    ))
 }
 
 /// Keeps containers that must not speak to each other apart, before either of them is up.

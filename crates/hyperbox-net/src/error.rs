@@ -53,9 +53,6 @@ mod tests {
         ] {
             assert_eq!(failed("br0", "do it", errno.into()).kind, kind);
         }
-        assert_eq!(
-            failed("br0", "do it", Errno::PERM.into()).to_string(),
-            "network br0: cannot do it"
-        );
+        assert_eq!(failed("br0", "do it", Errno::PERM.into()).to_string(), "cannot do it");
     }
 }

@@ -69,7 +69,8 @@ impl NetworkDriver for HostDriver {
         _container: &ContainerId,
         _request: EndpointRequest,
     ) -> Result<Endpoint, NetworkError> {
-        let message = "container cannot be connected to host network - container must be created with host network mode";
+        let message =
+            "container cannot be connected to host network - container must be created with host network mode";
         Err(refused("host", ErrorKind::PermissionDenied, message))
     }
 
@@ -79,7 +80,8 @@ impl NetworkDriver for HostDriver {
         _container: &ContainerId,
         _endpoint: &Endpoint,
     ) -> Result<(), NetworkError> {
-        let message = "container cannot be disconnected from host network - container must be created with host network mode";
+        let message =
+            "container cannot be disconnected from host network - container must be created with host network mode";
         Err(refused("host", ErrorKind::PermissionDenied, message))
     }
 

@@ -138,8 +138,7 @@ impl Memberships {
             }
             for address in Addresses::of(endpoint).iter() {
                 let membership = all.get_mut(&endpoint.network);
-                let taken =
-                    membership.map(|all| all.take(address.addr().is_ipv6(), Some(address.addr()), &owner));
+                let taken = membership.map(|all| all.take(address.addr().is_ipv6(), Some(address.addr()), &owner));
                 if !matches!(taken, Some(Ok(_))) {
                     tracing::warn!(%container, %address, "cannot adopt an endpoint's address");
                 }
@@ -178,8 +177,11 @@ impl Memberships {
     /// Returns the networks whose bridge has that name (all of them without a name), and the host links of their containers.
     pub(crate) fn of_bridge(&self, bridge: Option<&str>) -> Vec<(BridgeNetwork, Vec<String>)> {
         let all = self.lock();
-        let concerned = all.values().filter(|membership| bridge.is_none_or(|name| membership.network.link() == name));
-        let found = concerned.map(|membership| (membership.network.clone(), membership.links.iter().cloned().collect()));
+        let concerned = all
+            .values()
+            .filter(|membership| bridge.is_none_or(|name| membership.network.link() == name));
+        let found =
+            concerned.map(|membership| (membership.network.clone(), membership.links.iter().cloned().collect()));
         found.collect()
     }
 
@@ -227,7 +229,8 @@ impl Memberships {
     /// Takes addresses back that a container holds; returns whether it held one.
     pub(crate) fn give_back(&self, network: &NetworkId, addresses: Addresses, owner: &Owner) -> bool {
         let mut all = self.lock();
-        all.get_mut(network).is_some_and(|membership| membership.give_back(addresses, owner))
+        all.get_mut(network)
+            .is_some_and(|membership| membership.give_back(addresses, owner))
     }
 
     /// Takes an endpoint back that a container holds; returns whether it held it.

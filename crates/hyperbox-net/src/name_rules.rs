@@ -64,7 +64,9 @@ fn table(ports: [(u8, u16); 2]) -> Vec<Message> {
     chain
         .text(3, CHAIN)
         .nest(4, |place| {
-            place.network_number(1, HOOK_OUTPUT).network_number(2, PRIORITY.cast_unsigned());
+            place
+                .network_number(1, HOOK_OUTPUT)
+                .network_number(2, PRIORITY.cast_unsigned());
         })
         .text(7, "nat");
     let mut messages = vec![

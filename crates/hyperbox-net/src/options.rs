@@ -55,9 +55,13 @@ impl BridgeOptions {
     pub(crate) fn parse(network: &str, options: &BTreeMap<String, String>) -> Result<Self, NetworkError> {
         let read = Reader { network, options };
         let parsed = Self {
-            name: read.text("com.docker.network.bridge.name").filter(|name| !name.is_empty()),
+            name: read
+                .text("com.docker.network.bridge.name")
+                .filter(|name| !name.is_empty()),
             icc: read.flag("com.docker.network.bridge.enable_icc")?.unwrap_or(true),
-            masquerade: read.flag("com.docker.network.bridge.enable_ip_masquerade")?.unwrap_or(true),
+            masquerade: read
+                .flag("com.docker.network.bridge.enable_ip_masquerade")?
+                .unwrap_or(true),
             mode_ipv4: read.mode("com.docker.network.bridge.gateway_mode_ipv4")?,
             mode_ipv6: read.mode("com.docker.network.bridge.gateway_mode_ipv6")?,
             inhibit_ipv4: read.flag("com.docker.network.bridge.inhibit_ipv4")?.unwrap_or(false),
@@ -69,7 +73,12 @@ impl BridgeOptions {
             binding_ipv6: read.binding("com.docker.network.bridge.host_binding_ipv6", true)?,
             trusted: read
                 .text("com.docker.network.bridge.trusted_host_interfaces")
-                .map(|list| list.split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+                .map(|list| {
+                    list.split(':')
+                        .filter(|name| !name.is_empty())
+                        .map(str::to_owned)
+                        .collect()
+                })
                 .unwrap_or_default(),
         };
         Ok(parsed)
@@ -199,9 +208,13 @@ mod tests {
         assert!(!parse("com.docker.network.bridge.enable_icc", "F").unwrap().icc);
         assert_eq!(parse("com.docker.network.driver.mtu", "1400").unwrap().mtu, Some(1400));
         assert_eq!(parse("com.docker.network.driver.mtu", "0").unwrap().mtu, None);
-        let trusted = parse("com.docker.network.bridge.trusted_host_interfaces", "eth0::eth1").unwrap().trusted;
+        let trusted = parse("com.docker.network.bridge.trusted_host_interfaces", "eth0::eth1")
+            .unwrap()
+            .trusted;
         assert_eq!(trusted, ["eth0", "eth1"]);
-        let mode = parse("com.docker.network.bridge.gateway_mode_ipv6", "nat-unprotected").unwrap().mode_ipv6;
+        let mode = parse("com.docker.network.bridge.gateway_mode_ipv6", "nat-unprotected")
+            .unwrap()
+            .mode_ipv6;
         assert_eq!(mode, GatewayMode::NatUnprotected);
     }
 }

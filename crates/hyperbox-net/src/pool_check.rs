@@ -38,7 +38,10 @@ fn check_pool(pool: &PoolWish, subnet: IpNet, faults: &mut Vec<String>) {
     if let Some(range) = pool.range {
         check_range(range, subnet, faults);
     }
-    if let Some(fault) = pool.gateway.and_then(|gateway| outside(gateway, subnet).map(|why| (gateway, why))) {
+    if let Some(fault) = pool
+        .gateway
+        .and_then(|gateway| outside(gateway, subnet).map(|why| (gateway, why)))
+    {
         faults.push(format!("invalid gateway {}: {}", fault.0, fault.1));
     }
     for (name, address) in &pool.reserved {
@@ -50,7 +53,10 @@ fn check_pool(pool: &PoolWish, subnet: IpNet, faults: &mut Vec<String>) {
 
 fn check_range(range: IpNet, subnet: IpNet, faults: &mut Vec<String>) {
     if range.addr().is_ipv6() != subnet.addr().is_ipv6() {
-        faults.push(format!("invalid ip-range {range}: parent subnet is an {} block", family(subnet)));
+        faults.push(format!(
+            "invalid ip-range {range}: parent subnet is an {} block",
+            family(subnet)
+        ));
         return;
     }
     if range.prefix_len() < subnet.prefix_len() {
@@ -62,7 +68,9 @@ fn check_range(range: IpNet, subnet: IpNet, faults: &mut Vec<String>) {
         faults.push(format!("invalid ip-range {range}: it should be {}", range.trunc()));
     }
     if !crate::choice::overlap(subnet, range) {
-        faults.push(format!("invalid ip-range {range}: parent subnet {subnet} doesn't contain ip-range"));
+        faults.push(format!(
+            "invalid ip-range {range}: parent subnet {subnet} doesn't contain ip-range"
+        ));
     }
 }
 
@@ -90,7 +98,11 @@ mod tests {
             subnet: subnet.parse().ok(),
             range: range.parse().ok(),
             gateway: gateway.parse().ok(),
-            reserved: reserved.parse().map(|address| ("a".to_owned(), address)).into_iter().collect(),
+            reserved: reserved
+                .parse()
+                .map(|address| ("a".to_owned(), address))
+                .into_iter()
+                .collect(),
         };
         NetworkWish {
             id: NetworkId::from_bytes([7; 32]),
@@ -112,9 +124,27 @@ mod tests {
             ("10.2.0.0/24", "10.2.0.128/25", "10.2.0.9", "10.2.0.7", ""),
             ("", "", "", "", ""),
             ("fd00::1/64", "10.9.9.0/24", "", "", ""),
-            ("10.2.0.0/24", "", "10.9.9.9", "", "invalid gateway 10.9.9.9: parent subnet 10.2.0.0/24 doesn't contain this address"),
-            ("10.2.0.0/24", "10.9.9.0/24", "", "", "invalid ip-range 10.9.9.0/24: parent subnet 10.2.0.0/24 doesn't contain ip-range"),
-            ("10.2.0.7/24", "", "", "", "invalid subnet 10.2.0.7/24: it should be 10.2.0.0/24"),
+            (
+                "10.2.0.0/24",
+                "",
+                "10.9.9.9",
+                "",
+                "invalid gateway 10.9.9.9: parent subnet 10.2.0.0/24 doesn't contain this address",
+            ),
+            (
+                "10.2.0.0/24",
+                "10.9.9.0/24",
+                "",
+                "",
+                "invalid ip-range 10.9.9.0/24: parent subnet 10.2.0.0/24 doesn't contain ip-range",
+            ),
+            (
+                "10.2.0.7/24",
+                "",
+                "",
+                "",
+                "invalid subnet 10.2.0.7/24: it should be 10.2.0.0/24",
+            ),
             ("", "", "10.9.9.9", "", "invalid subnet : invalid CIDR block notation"),
             (
                 "10.2.0.0/24",
@@ -125,7 +155,13 @@ mod tests {
                  * invalid gateway 1.2.3.4: parent subnet 10.2.0.0/24 doesn't contain this address\n\
                  * invalid auxiliary address a: parent subnet 10.2.0.0/24 doesn't contain this address",
             ),
-            ("10.2.0.0/24", "", "fd00::1", "", "invalid gateway fd00::1: parent subnet is an IPv4 block"),
+            (
+                "10.2.0.0/24",
+                "",
+                "fd00::1",
+                "",
+                "invalid gateway fd00::1: parent subnet is an IPv4 block",
+            ),
         ] {
             let checked = check(&wish(subnet, range, gateway, reserved)).err().unwrap_or_default();
             assert_eq!(checked, expected, "{subnet} {range} {gateway}");

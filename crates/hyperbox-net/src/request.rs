@@ -95,7 +95,9 @@ impl EndpointWish {
         let gateways = routes.into_iter().filter(|(_, wanted)| *wanted);
         EndpointPlan {
             link: self.link.clone(),
-            mac: self.mac.unwrap_or_else(|| MacAddress::of(first.unwrap_or(IpAddr::from([0; 16])))),
+            mac: self
+                .mac
+                .unwrap_or_else(|| MacAddress::of(first.unwrap_or(IpAddr::from([0; 16])))),
             ipv6: addresses.iter().any(|net| net.addr().is_ipv6()),
             gateways: gateways.filter_map(|(ipv6, _)| network.gateway(ipv6)).collect(),
             addresses,
@@ -161,7 +163,8 @@ fn parse_sysctls(text: &str, link: &str) -> Result<Vec<(String, String)>, String
             None => (setting, None),
         };
         let words: Vec<_> = name.split('.').collect();
-        let plain = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let plain =
+            |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let [net, family, group, place, rest @ ..] = words.as_slice() else {
             return Err(unrecognised(setting));
         };
@@ -171,7 +174,10 @@ fn parse_sysctls(text: &str, link: &str) -> Result<Vec<(String, String)>, String
         }
         let lower = name.to_lowercase();
         let value = value.ok_or_else(|| format!("expected sysctl '{lower}' to have format name=value"))?;
-        Ok((format!("net/{family}/{group}/{link}/{}", rest.join("/")), value.to_owned()))
+        Ok((
+            format!("net/{family}/{group}/{link}/{}", rest.join("/")),
+            value.to_owned(),
+        ))
     });
     each.collect()
 }
@@ -188,9 +194,18 @@ mod tests {
 
     #[test]
     fn sysctls_of_a_link() {
-        let parsed = parse_sysctls("net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.neigh.IFNAME.gc_stale_time=9", "eth1");
-        let expected = [("net/ipv4/conf/eth1/log_martians", "1"), ("net/ipv6/neigh/eth1/gc_stale_time", "9")];
-        assert_eq!(parsed.unwrap(), expected.map(|(file, value)| (file.to_owned(), value.to_owned())));
+        let parsed = parse_sysctls(
+            "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.neigh.IFNAME.gc_stale_time=9",
+            "eth1",
+        );
+        let expected = [
+            ("net/ipv4/conf/eth1/log_martians", "1"),
+            ("net/ipv6/neigh/eth1/gc_stale_time", "9"),
+        ];
+        assert_eq!(
+            parsed.unwrap(),
+            expected.map(|(file, value)| (file.to_owned(), value.to_owned()))
+        );
         for wrong in [
             "net.ipv4.conf.eth0.log_martians=1",
             "nonsense",

@@ -5,7 +5,9 @@
 //! exclusive `flock(2)` and noted in the locked file for as long as that may take. A lock ends with its process; a note ends by
 //! its time, so a crash leaves nothing that matters. The clock is the one since boot: the directory is emptied at boot.
 //!
-//! Layout of the file: lines of `subnet bridge expiry-in-milliseconds`. Lines that do not parse (a torn write) are ignored.
+//! A daemon's own choices are in its records, and what it removed again is free at once: its own notes do not hinder it.
+//!
+//! Layout of the file: lines of `subnet owner bridge expiry-in-milliseconds`. Lines that do not parse (a torn write) are ignored.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -24,6 +26,7 @@ const LIFETIME_MS: u64 = 60_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Note {
     subnet: IpNet,
+    owner: String,
     bridge: String,
     expires_ms: u64,
 }
@@ -51,18 +54,24 @@ impl Reservations {
         Ok(Self { file, notes, now_ms })
     }
 
-    /// Returns what others are about to use; choices for the same bridge are not in the way.
-    pub(crate) fn of_others(&self, bridge: &str) -> Vec<IpNet> {
-        let others = self.notes.iter().filter(|note| note.bridge != bridge);
+    /// Returns what others are about to use.
+    pub(crate) fn of_others(&self, owner: &str) -> Vec<IpNet> {
+        let others = self.notes.iter().filter(|note| note.owner != owner);
         others.map(|note| note.subnet).collect()
     }
 
     /// Notes a choice and unlocks.
-    pub(crate) fn note(mut self, bridge: &str, subnets: impl IntoIterator<Item = IpNet>) -> io::Result<()> {
-        self.notes.retain(|note| note.bridge != bridge);
+    pub(crate) fn note(
+        mut self,
+        owner: &str,
+        bridge: &str,
+        subnets: impl IntoIterator<Item = IpNet>,
+    ) -> io::Result<()> {
+        self.notes.retain(|note| note.bridge != bridge || note.owner != owner);
         let expires_ms = self.now_ms.saturating_add(LIFETIME_MS);
         self.notes.extend(subnets.into_iter().map(|subnet| Note {
             subnet,
+            owner: owner.to_owned(),
             bridge: bridge.to_owned(),
             expires_ms,
         }));
@@ -77,6 +86,7 @@ fn parse(text: &str, now_ms: u64) -> Vec<Note> {
         let mut words = line.split(' ');
         let note = Note {
             subnet: words.next()?.parse().ok()?,
+            owner: words.next()?.to_owned(),
             bridge: words.next()?.to_owned(),
             expires_ms: words.next()?.parse().ok()?,
         };
@@ -90,7 +100,7 @@ fn parse(text: &str, now_ms: u64) -> Vec<Note> {
 fn render(notes: &[Note]) -> String {
     let lines = notes
         .iter()
-        .map(|note| format!("{} {} {}\n", note.subnet, note.bridge, note.expires_ms));
+        .map(|note| format!("{} {} {} {}\n", note.subnet, note.owner, note.bridge, note.expires_ms));
     lines.collect()
 }
 
@@ -105,26 +115,26 @@ mod tests {
 
     #[test]
     fn notes_end_by_their_time_and_torn_lines_are_ignored() {
-        let text = "10.0.0.0/24 br0 1500\n10.0.1.0/24 br1 900\n10.0.2.0/24 br2 999999999\n10.0.3\nx y z\n10.0.4.0/24 br4 1001 x\n";
+        let text = "10.0.0.0/24 a br0 1500\n10.0.1.0/24 a br1 900\n10.0.2.0/24 a br2 999999999\n10.0.3\nx y z\n10.0.4.0/24 a br4 1001 x\n";
         let notes = parse(text, 1000);
-        assert_eq!(render(&notes), "10.0.0.0/24 br0 1500\n");
+        assert_eq!(render(&notes), "10.0.0.0/24 a br0 1500\n");
         assert_eq!(parse(&render(&notes), 1000), notes);
     }
 
     #[test]
-    fn a_choice_is_seen_by_the_next_and_not_by_the_same_bridge() {
+    fn a_choice_is_seen_by_others_and_not_by_oneself() {
         let directory = tempfile::tempdir().unwrap();
         let run = directory.path().join("run");
         let subnet: IpNet = "10.0.0.0/24".parse().unwrap();
         let first = Reservations::lock(&run).unwrap();
-        assert_eq!(first.of_others("br0"), []);
-        first.note("br0", [subnet]).unwrap();
+        assert_eq!(first.of_others("one"), []);
+        first.note("one", "br0", [subnet]).unwrap();
         let second = Reservations::lock(&run).unwrap();
-        assert_eq!(second.of_others("br1"), [subnet]);
-        assert_eq!(second.of_others("br0"), []);
-        second.note("br0", ["10.0.1.0/24".parse().unwrap()]).unwrap();
+        assert_eq!(second.of_others("two"), [subnet]);
+        assert_eq!(second.of_others("one"), []);
+        second.note("one", "br0", ["10.0.1.0/24".parse().unwrap()]).unwrap();
         let third = Reservations::lock(&run).unwrap();
-        assert_eq!(third.of_others("br1").len(), 1);
+        assert_eq!(third.of_others("two").len(), 1);
     }
 
     #[test]

@@ -51,12 +51,13 @@ pub(crate) fn choose(
         return Err(refused(&name, ErrorKind::PermissionDenied, message));
     }
     let note = "note the choice in the run directory";
+    let owner = format!("{}-{}", config.instance, std::process::id());
     let reservations = Reservations::lock(&config.run_dir).map_err(error(note))?;
     let machine = Machine {
         addresses: route::addresses(&mut kernel.route).map_err(error("list the addresses"))?,
         routes: route::routes(&mut kernel.route).map_err(error("list the routes"))?,
         resolvers: resolver::remote_servers(),
-        reserved: reservations.of_others(&link),
+        reserved: reservations.of_others(&owner),
         networks: subnets(others),
     };
     let chosen = machine.choose(&wish, &pools(config), own.map(|link| link.index));
@@ -68,7 +69,7 @@ pub(crate) fn choose(
         pool.gateway = pool.gateway.filter(|_| mode != GatewayMode::Isolated);
     }
     let subnets = pools.iter().map(|pool| pool.subnet);
-    reservations.note(&link, subnets).map_err(error(note))?;
+    reservations.note(&owner, &link, subnets).map_err(error(note))?;
     Ok(NetworkSettings {
         id: wish.id,
         name: wish.name,

@@ -3,8 +3,8 @@
 //! route. Handing one out costs two locks and no system call.
 //!
 //! # Policy
-//! A network that was just used gets two; whoever finds none although there should be some doubles that, up to eight, and to
-//! thirty-two for all networks. A minute without use, and they go. They are made when nobody waits for the kernel's thread. A
+//! A network that was just used gets two; whoever finds none although there should be some doubles that, up to what is
+//! configured, and to thirty-two for all networks. A minute without use, and they go. They are made when nobody waits for the kernel's thread. A
 //! spare's addresses are taken like a container's; networks with little room have no spares, and whoever wants the last address or one
 //! that a spare has gets the spare destroyed.
 //!
@@ -28,7 +28,6 @@ use crate::request::EndpointWish;
 use crate::worker::{Kernel, Worker};
 
 const FIRST: usize = 2;
-const MOST: usize = 8;
 const MOST_OF_ALL: usize = 32;
 /// How many addresses must be free beside the spares.
 const ROOM: u128 = 32;
@@ -85,51 +84,60 @@ pub(crate) struct Spares {
     shelves: Arc<Mutex<BTreeMap<NetworkId, Shelf>>>,
     memberships: Memberships,
     firewall: Arc<Firewall>,
+    /// How many a network may have.
+    most: usize,
 }
 
 impl Spares {
-    pub(crate) fn new(memberships: Memberships, firewall: Arc<Firewall>) -> Self {
+    pub(crate) fn new(memberships: Memberships, firewall: Arc<Firewall>, most: usize) -> Self {
         Self {
+            most,
             shelves: Arc::default(),
             memberships,
             firewall,
         }
     }
 
-    /// Takes a spare of that kind, if there is one, and has the shelf filled again.
-    pub(crate) fn take(&self, kind: &Kind, worker: &Worker) -> Option<Spare> {
-        let (spare, old) = {
-            let mut shelves = self.lock();
-            let shelf = shelves.entry(kind.network.id.clone()).or_insert_with(|| Shelf {
-                kind: kind.clone(),
-                ready: VecDeque::new(),
-                wanted: 0,
-                used: Instant::now(),
-                filling: false,
-                watched: false,
-            });
-            shelf.used = Instant::now();
-            let mut old = VecDeque::new();
-            if shelf.kind != *kind {
-                // What is used now is what will be used next.
-                shelf.kind = kind.clone();
-                old = std::mem::take(&mut shelf.ready);
-            }
-            let spare = shelf.ready.pop_front();
-            shelf.wanted = match (&spare, shelf.wanted) {
-                (Some(_), wanted) => wanted,
-                (None, 0) => FIRST,
-                (None, wanted) => (wanted * 2).min(MOST),
-            };
-            if !shelf.filling {
-                shelf.filling = true;
-                let (spares, network) = (self.clone(), kind.network.id.clone());
-                worker.post(move |kernel| kernel.later(Duration::ZERO, move |kernel| spares.fill(kernel, &network)));
-            }
-            (spare, old)
+    /// Takes a spare of that kind, if there is one. Whether or not: this is what will be used next.
+    pub(crate) fn take(&self, kind: &Kind) -> Option<Spare> {
+        if self.most == 0 {
+            return None;
+        }
+        let mut shelves = self.lock();
+        let shelf = shelves.entry(kind.network.id.clone()).or_insert_with(|| Shelf {
+            kind: kind.clone(),
+            ready: VecDeque::new(),
+            wanted: 0,
+            used: Instant::now(),
+            filling: false,
+            watched: false,
+        });
+        shelf.used = Instant::now();
+        let mut others = VecDeque::new();
+        if shelf.kind != *kind {
+            shelf.kind = kind.clone();
+            others = std::mem::take(&mut shelf.ready);
+        }
+        let spare = shelf.ready.pop_front();
+        shelf.wanted = match (&spare, shelf.wanted) {
+            (Some(_), wanted) => wanted,
+            (None, 0) => FIRST.min(self.most),
+            (None, wanted) => (wanted * 2).min(self.most),
         };
-        drop(old);
+        // What is dropped gives its addresses back, which needs another lock.
+        drop(shelves);
+        drop(others);
         spare
+    }
+
+    /// Has the shelf of a network filled, when nobody waits for the worker. Called when whoever took from it has all that he needs.
+    pub(crate) fn refill(&self, network: &NetworkId, worker: &Worker) {
+        let mut shelves = self.lock();
+        if let Some(shelf) = shelves.get_mut(network).filter(|shelf| !shelf.filling) {
+            shelf.filling = true;
+            let (spares, network) = (self.clone(), network.clone());
+            worker.post(move |kernel| kernel.later(Duration::ZERO, move |kernel| spares.fill(kernel, &network)));
+        }
     }
 
     /// Takes a spare away to be destroyed: the one with that address, or any.
@@ -202,7 +210,9 @@ impl Spares {
             let idle = shelf.used.elapsed();
             if idle < IDLE {
                 let (spares, network) = (self.clone(), network.clone());
-                kernel.later(IDLE.saturating_sub(idle), move |kernel| spares.end_if_idle(kernel, &network));
+                kernel.later(IDLE.saturating_sub(idle), move |kernel| {
+                    spares.end_if_idle(kernel, &network)
+                });
                 return;
             }
             shelves.remove(network)

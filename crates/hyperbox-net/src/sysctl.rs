@@ -42,7 +42,11 @@ pub(crate) fn ensure_forwarding_ipv6() -> io::Result<()> {
 pub(crate) fn prepare_bridge(name: &str, ipv6: bool) -> io::Result<()> {
     let directory = format!("{IPV6}/{name}");
     if !std::fs::exists(&directory)? {
-        return if ipv6 { Err(io::ErrorKind::Unsupported.into()) } else { Ok(()) };
+        return if ipv6 {
+            Err(io::ErrorKind::Unsupported.into())
+        } else {
+            Ok(())
+        };
     }
     if !ipv6 {
         return std::fs::write(format!("{directory}/disable_ipv6"), "1");

@@ -110,13 +110,11 @@ impl Restorer {
         self.worker.post(move |kernel| {
             // Looked up again: the network may have been removed while this job waited.
             for (network, links) in memberships.of_bridge(bridge.as_deref()) {
+                // Their ports are not put back.
+                drop(spares.drain(&network.settings.id));
                 match restore(kernel, &network, &links, &firewall) {
-                    Ok(false) => {}
-                    Ok(true) => {
-                        // Their ports were not put back.
-                        drop(spares.drain(&network.settings.id));
-                        tracing::warn!(bridge = network.link(), "somebody removed a bridge: it was restored");
-                    }
+                    Ok(0) => {}
+                    Ok(ports) => tracing::warn!(bridge = network.link(), ports, "put links back on a restored bridge"),
                     Err(error) => tracing::warn!(bridge = network.link(), %error, "cannot restore a bridge"),
                 }
             }
@@ -124,31 +122,39 @@ impl Restorer {
     }
 }
 
-/// Makes a bridge again if it is missing; returns whether it was.
+/// Makes a bridge again if it is missing, and puts the links back that are not on it; returns how many.
+///
+/// That it is there says nothing: whoever made an endpoint first has made the bridge, too.
 fn restore(
     kernel: &mut Kernel,
     network: &BridgeNetwork,
     links: &[String],
     firewall: &Firewall,
-) -> Result<bool, NetworkError> {
+) -> Result<usize, NetworkError> {
     let name = network.link();
     let found = route::find(&mut kernel.route, name).map_err(|source| failed(name, "look for the bridge", source))?;
-    if found.is_some() {
-        return Ok(false);
-    }
-    let index = network.ensure(kernel, firewall)?;
-    for link in links {
-        let joined = route::set_master(&mut kernel.route, link, index);
+    let index = match found {
+        Some(link) => link.index,
+        None => network.ensure(kernel, firewall)?,
+    };
+    let present = route::list(&mut kernel.route).map_err(|source| failed(name, "list the links", source))?;
+    let astray = present
+        .iter()
+        .filter(|link| link.master.is_none() && links.contains(&link.name));
+    let mut count = 0;
+    for link in astray {
+        let joined = route::set_master(&mut kernel.route, &link.name, index);
         let isolated = joined.and_then(|()| {
             if network.options.icc {
                 return Ok(());
             }
-            route::isolate_port(&mut kernel.route, link)
+            route::isolate_port(&mut kernel.route, &link.name)
         });
-        // A link that is gone belongs to a container that is about to be released.
-        if let Err(error) = isolated {
-            tracing::debug!(link, %error, "a container's link is not put back on its bridge");
+        match isolated {
+            Ok(()) => count += 1,
+            // A link that is gone belongs to a container that is about to be released.
+            Err(error) => tracing::debug!(link = link.name, %error, "a container's link is not put back on its bridge"),
         }
     }
-    Ok(true)
+    Ok(count)
 }

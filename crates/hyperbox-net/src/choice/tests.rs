@@ -71,11 +71,19 @@ fn the_first_free_subnet_of_the_pools() {
     }
     assert_eq!(
         chosen,
-        ["172.30.0.0/16 172.30.0.1", "172.31.0.0/16 172.31.0.1", "10.88.0.0/24 10.88.0.1", "10.88.1.0/24 10.88.1.1"]
+        [
+            "172.30.0.0/16 172.30.0.1",
+            "172.31.0.0/16 172.31.0.1",
+            "10.88.0.0/24 10.88.0.1",
+            "10.88.1.0/24 10.88.1.1"
+        ]
     );
     let both = machine.choose(&wish(false, true, &[]), &pools(), None);
     assert_eq!(subnets(both), Ok(vec!["fd00::/64 fd00::1".to_owned()]));
-    assert_eq!(machine.choose(&wish(true, true, &[]), &pools(), None), Err(NoSubnet::Exhausted));
+    assert_eq!(
+        machine.choose(&wish(true, true, &[]), &pools(), None),
+        Err(NoSubnet::Exhausted)
+    );
 }
 
 #[test]
@@ -83,7 +91,9 @@ fn thousands_of_networks() {
     let mut machine = Machine::default();
     let mut all = BTreeSet::new();
     for _ in 0..4000 {
-        let found = machine.choose(&wish(true, false, &[]), &crate::Config::standard_pools(), None).unwrap();
+        let found = machine
+            .choose(&wish(true, false, &[]), &crate::Config::standard_pools(), None)
+            .unwrap();
         assert!(all.insert(found[0].subnet));
         machine.networks.push(found[0].subnet);
     }
@@ -100,7 +110,10 @@ fn everything_the_machine_uses_is_avoided() {
     let chosen = subnets(machine.choose(&wish(true, true, &[]), &pools(), None));
     assert_eq!(
         chosen,
-        Ok(vec!["10.88.1.0/24 10.88.1.1".to_owned(), "fd00:0:0:1::/64 fd00:0:0:1::1".to_owned()])
+        Ok(vec![
+            "10.88.1.0/24 10.88.1.1".to_owned(),
+            "fd00:0:0:1::/64 fd00:0:0:1::1".to_owned()
+        ])
     );
 }
 
@@ -113,13 +126,19 @@ fn wishes_are_checked() {
         ..Machine::default()
     };
     let choose = |wished: &str, own| subnets(machine.choose(&wish(true, false, &[wished]), &pools(), own));
-    assert_eq!(choose("203.0.113.0/24", None), Ok(vec!["203.0.113.0/24 203.0.113.1".to_owned()]));
+    assert_eq!(
+        choose("203.0.113.0/24", None),
+        Ok(vec!["203.0.113.0/24 203.0.113.1".to_owned()])
+    );
     assert_eq!(choose("198.51.100.128/25", None), Err(NoSubnet::Network));
     assert_eq!(
         choose("192.0.2.128/25", None).unwrap_err().to_string(),
         "subnet 192.0.2.128/25 overlaps with 192.0.2.0/24, which this machine uses already"
     );
-    assert!(choose("192.0.2.0/24", Some(7)).is_ok(), "one's own bridge is no collision");
+    assert!(
+        choose("192.0.2.0/24", Some(7)).is_ok(),
+        "one's own bridge is no collision"
+    );
     for refused in ["0.0.0.0/0", "127.1.0.0/16", "239.0.0.0/8"] {
         assert!(choose(refused, None).is_err(), "{refused}");
     }
@@ -139,7 +158,10 @@ fn a_gateway_is_the_first_address_that_is_free() {
             subnet: Some(net(subnet)),
             range: range.map(net),
             gateway: None,
-            reserved: reserved.map(|text: &str| ("a".to_owned(), text.parse().unwrap())).into_iter().collect(),
+            reserved: reserved
+                .map(|text: &str| ("a".to_owned(), text.parse().unwrap()))
+                .into_iter()
+                .collect(),
         };
         let chosen = machine.wished(&wish, None).unwrap();
         assert_eq!(chosen.gateway.unwrap().to_string(), expected, "{subnet} {range:?}");

@@ -120,23 +120,27 @@ pub(crate) fn address_message(address: Address) -> Message {
     let mut message = Message::new(NEW_ADDRESS, flags, &[family, prefix_length, 0, scope, a, b, c, d]);
     match address.address {
         IpNet::V4(net) => {
-            message.bytes(IFA_LOCAL, &net.addr().octets()).bytes(IFA_ADDRESS, &net.addr().octets());
+            message
+                .bytes(IFA_LOCAL, &net.addr().octets())
+                .bytes(IFA_ADDRESS, &net.addr().octets());
             // RFC 3021: there is no broadcast address on a point-to-point subnet.
             if prefix_length < 31 {
                 message.bytes(IFA_BROADCAST, &net.broadcast().octets());
             }
         }
         IpNet::V6(net) => {
-            message.bytes(IFA_LOCAL, &net.addr().octets()).bytes(IFA_ADDRESS, &net.addr().octets());
+            message
+                .bytes(IFA_LOCAL, &net.addr().octets())
+                .bytes(IFA_ADDRESS, &net.addr().octets());
             message.number(IFA_FLAGS, WITHOUT_DUPLICATE_DETECTION);
         }
     }
     message
 }
 
-/// The request that adds the default route of the gateway's family; by the link where one is given.
+/// The request that adds or replaces the default route of the gateway's family; by the link where one is given.
 pub(crate) fn default_route_message(gateway: IpAddr, link: Option<u32>) -> Message {
-    let mut message = default_route(NEW_ROUTE, flag::CREATE | flag::EXCLUSIVE, gateway.is_ipv6());
+    let mut message = default_route(NEW_ROUTE, flag::CREATE | flag::REPLACE, gateway.is_ipv6());
     match gateway {
         IpAddr::V4(gateway) => message.bytes(RTA_GATEWAY, &gateway.octets()),
         IpAddr::V6(gateway) => message.bytes(RTA_GATEWAY, &gateway.octets()),
@@ -153,7 +157,7 @@ pub(crate) fn remove_default_routes(socket: &mut Socket, ipv6: bool) -> io::Resu
     for _ in 0..MOST_ROUTES {
         if let Err(error) = socket.request(default_route(DELETE_ROUTE, 0, ipv6)) {
             return match Errno::from_io_error(&error) {
-                Some(Errno::SRCH | Errno::NODEV | Errno::AFNOSUPPORT | Errno::OPNOTSUPP) => Ok(()),
+                Some(Errno::SRCH | Errno::NOENT | Errno::NODEV | Errno::AFNOSUPPORT | Errno::OPNOTSUPP) => Ok(()),
                 _ => Err(error),
             };
         }
@@ -164,7 +168,11 @@ pub(crate) fn remove_default_routes(socket: &mut Socket, ipv6: bool) -> io::Resu
 fn default_route(kind: u16, flags: u16, ipv6: bool) -> Message {
     let family = if ipv6 { IPV6 } else { IPV4 };
     // Deleting, the protocol and the scope are patterns, and these two match any.
-    let (protocol, scope) = if kind == NEW_ROUTE { (PROTOCOL_BOOT, 0) } else { (0, 255) };
+    let (protocol, scope) = if kind == NEW_ROUTE {
+        (PROTOCOL_BOOT, 0)
+    } else {
+        (0, 255)
+    };
     let structure = [family, 0, 0, 0, TABLE_MAIN, protocol, scope, TYPE_UNICAST, 0, 0, 0, 0];
     Message::new(kind, flag::REQUEST | flags, &structure)
 }

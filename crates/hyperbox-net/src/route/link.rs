@@ -144,9 +144,10 @@ pub(crate) fn isolate_port(socket: &mut Socket, name: &str) -> io::Result<()> {
     // Without CREATE it changes the link that is there.
     let mut message = Message::new(NEW_LINK, flag::REQUEST, &structure(0, 0));
     message.text(IFLA_IFNAME, name).nest(IFLA_LINKINFO, |info| {
-        info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, |data| {
-            data.bytes(IFLA_BRPORT_ISOLATED, &[1]);
-        });
+        info.text(IFLA_INFO_SLAVE_KIND, "bridge")
+            .nest(IFLA_INFO_SLAVE_DATA, |data| {
+                data.bytes(IFLA_BRPORT_ISOLATED, &[1]);
+            });
     });
     socket.request(message)
 }
@@ -235,7 +236,10 @@ pub(crate) fn remove_all(socket: &mut Socket, names: &[String]) -> io::Result<us
 pub(crate) fn removed_link(kind: u16, body: &[u8]) -> Option<String> {
     // With the family of bridges it says that a port left its bridge.
     let unspecified = body.first() == Some(&0);
-    (kind == DELETE_LINK && unspecified).then(|| parse(body)).flatten().map(|link| link.name)
+    (kind == DELETE_LINK && unspecified)
+        .then(|| parse(body))
+        .flatten()
+        .map(|link| link.name)
 }
 
 fn present(result: io::Result<()>) -> io::Result<bool> {
@@ -268,7 +272,10 @@ fn parse(body: &[u8]) -> Option<Link> {
         kind: kind.and_then(text).map(str::to_owned),
         alias: attributes.find(IFLA_IFALIAS).and_then(text).map(str::to_owned),
         master: attributes.find(IFLA_MASTER).and_then(number),
-        mac: attributes.find(IFLA_ADDRESS).and_then(|bytes| bytes.try_into().ok()).map(MacAddress),
+        mac: attributes
+            .find(IFLA_ADDRESS)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(MacAddress),
         operational: attributes.find(IFLA_OPERSTATE) == Some(&[OPERATIONAL]),
     })
 }

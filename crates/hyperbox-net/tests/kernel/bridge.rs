@@ -116,10 +116,7 @@ fn privileged_a_link_that_outlives_its_release_is_removed() {
         let net = Net::new().await;
         let (container, sandbox) = net.open().await;
         let (_, kept) = net.open().await;
-        net.driver
-            .release(&container, &sandbox.endpoint)
-            .await
-            .unwrap();
+        net.driver.release(&container, &sandbox.endpoint).await.unwrap();
         let kept = kept.endpoint.host_link;
         wait_for_async("the link to go", || async {
             if host_links() == [kept.clone()] {
@@ -225,10 +222,7 @@ fn privileged_two_daemons_choose_different_subnets() {
         let (one_s, two_s) = tokio::join!(one.choose(default_wish(), &[]), two.choose(default_wish(), &[]));
         let (one_s, two_s) = (one_s.unwrap(), two_s.unwrap());
         assert_ne!(one_s.pools, two_s.pools);
-        assert_eq!(
-            (one_s.link.as_str(), two_s.link.as_str()),
-            ("hyperbox0", "hb-second")
-        );
+        assert_eq!((one_s.link.as_str(), two_s.link.as_str()), ("hyperbox0", "hb-second"));
         one.ensure(&one_s).await.unwrap();
         two.ensure(&two_s).await.unwrap();
         one.remove(&one_s).await.unwrap();
@@ -271,24 +265,18 @@ fn privileged_a_failed_or_abandoned_open_leaves_nothing() {
             let container = request.container.clone();
             // Polled once: the job is on its way when the caller goes, or, seldom, done already.
             if let Some(opened) = net.driver.open(request).now_or_never() {
-                net.driver
-                    .release(&container, &opened.unwrap().endpoint)
-                    .await
-                    .unwrap();
+                net.driver.release(&container, &opened.unwrap().endpoint).await.unwrap();
             }
         }
         // Jobs run in order: the abandoned ones are done when this one is.
         net.driver.ensure(&net.network).await.unwrap();
-        run("ip", &["link", "del", "hyperbox0"]);
+        net.driver.remove(&net.network).await.unwrap();
         run(
             "ip",
             &["link", "add", "hyperbox0", "type", "veth", "peer", "name", "foreign"],
         );
         let failed = net.driver.open(net.request()).await.unwrap_err();
-        assert_eq!(
-            failed.to_string(),
-            "existing interface hyperbox0 is not a bridge"
-        );
+        assert_eq!(failed.to_string(), "existing interface hyperbox0 is not a bridge");
         run("ip", &["link", "del", "hyperbox0"]);
         let mut request = net.request();
         request.endpoint.ipv4 = Some("172.30.0.2".parse().unwrap());

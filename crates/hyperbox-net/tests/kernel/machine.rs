@@ -10,8 +10,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::Command;
 
 use hyperbox_core::seam::{
-    DefaultRoutes, EndpointRequest, NetworkDriver as _, NetworkSettings, NetworkWish, PoolWish, Sandbox,
-    SandboxRequest,
+    DefaultRoutes, EndpointRequest, NetworkDriver as _, NetworkSettings, NetworkWish, PoolWish, Sandbox, SandboxRequest,
 };
 use hyperbox_net::{BridgeDriver, Config};
 use hyperbox_sys::network_namespace;
@@ -205,11 +204,17 @@ impl Net {
         Self::of(default_wish()).await
     }
 
-    /// A driver and one network.
+    /// A driver and one network. Nothing is made ahead: what is there is what was asked for.
     pub(crate) async fn of(wish: NetworkWish) -> Self {
+        Self::with_spares(wish, 0).await
+    }
+
+    /// A driver that makes so many sandboxes ahead, and one network.
+    pub(crate) async fn with_spares(wish: NetworkWish, spares: usize) -> Self {
         let run_dir = tempfile::tempdir().unwrap();
         let config = Config {
             run_dir: run_dir.path().to_owned(),
+            spares,
             ..Config::default()
         };
         let driver = BridgeDriver::open(config.clone()).unwrap();

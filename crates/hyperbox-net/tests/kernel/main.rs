@@ -4,9 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports, in its helpers too")]
 
 mod bridge;
+mod families;
 mod firewall;
 mod machine;
+mod membership;
+mod names;
 mod publish;
 mod publish_world;
-mod sctp;
+mod raw_packet;
+mod spares;
 mod traffic;

@@ -13,7 +13,7 @@ use hyperbox_core::seam::NetworkDriver as _;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Connects from one namespace to a listener in another and returns the address that the listener saw.
-fn seen_address(from: &OwnedFd, listen: impl FnOnce() -> TcpListener) -> Result<IpAddr, std::io::Error> {
+pub(crate) fn seen_address(from: &OwnedFd, listen: impl FnOnce() -> TcpListener) -> Result<IpAddr, std::io::Error> {
     let listener = listen();
     let target: SocketAddr = listener.local_addr().unwrap();
     let mut stream = inside(from, move || TcpStream::connect_timeout(&target, PATIENCE))?;
@@ -23,7 +23,7 @@ fn seen_address(from: &OwnedFd, listen: impl FnOnce() -> TcpListener) -> Result<
     Ok(peer.ip())
 }
 
-fn listener(address: IpAddr) -> TcpListener {
+pub(crate) fn listener(address: IpAddr) -> TcpListener {
     TcpListener::bind((address, 0)).unwrap()
 }
 
