@@ -53,6 +53,22 @@ impl Element {
         }
     }
 
+    /// A port of this machine that leads to the container that asks.
+    pub(super) fn of_own(protocol: Protocol, host: SocketAddr, container: IpAddr) -> Self {
+        let sets = Ip::of(container).sets();
+        let mut key = octets(container);
+        key.extend(protocol_and_port(protocol, host.port()));
+        Self {
+            set: if host.ip().is_unspecified() {
+                sets.own
+            } else {
+                sets.own_at
+            },
+            key,
+            data: Vec::new(),
+        }
+    }
+
     /// A container's port that may be reached without translation.
     pub(super) fn of_direct(protocol: Protocol, target: SocketAddr) -> Self {
         let mut key = octets(target.ip());

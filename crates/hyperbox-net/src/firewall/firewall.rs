@@ -129,6 +129,9 @@ impl Firewall {
         if removed.is_empty() {
             return Ok(());
         }
+        if inner.state.is_empty() {
+            return self.restore(&mut inner, Strange::Removed).map(|_| ());
+        }
         self.change(&mut inner, Verb::DeleteElement, &removed)
     }
 

@@ -286,6 +286,11 @@ pub(super) fn masquerade(list: &mut Message) {
     expression(list, "masq", |_| ());
 }
 
+/// `redirect`: leads the packet to this machine, at the address of the interface it came in by.
+pub(super) fn redirect(list: &mut Message) {
+    expression(list, "redir", |_| ());
+}
+
 /// `accept`, `drop` or `jump CHAIN`.
 pub(super) fn verdict(list: &mut Message, verdict: Verdict) {
     expression(list, "immediate", |data| {

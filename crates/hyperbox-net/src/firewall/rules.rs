@@ -9,7 +9,7 @@ use crate::netlink::Message;
 use super::packet::{
     Address, Ip, Membership, Meta, REGISTER, Translation, Verdict, address, family_is, is_link_local_ipv6,
     is_loopback_ipv4, known_connection, lookup, mapped, masquerade, meta, name_in, names_in, protocol_and_port,
-    protocol_is, to_loopback_ipv6, to_this_machine, translate, translated, verdict,
+    protocol_is, redirect, to_loopback_ipv6, to_this_machine, translate, translated, verdict,
 };
 use super::scheme::{
     BRIDGES, FORWARD, GUARD, INTERNAL, OUTPUT, PORTS, POSTROUTING, PREROUTING, SOURCE4, SOURCE6, TRUSTED, WITHIN,
@@ -36,7 +36,7 @@ const fn rule(chain: &'static str, comment: &'static str, content: fn(&mut Messa
 }
 
 /// All rules, in order.
-pub(super) const RULES: [Rule; 33] = [
+pub(super) const RULES: [Rule; 37] = [
     // `route_localnet` on a bridge opens 127.0.0.0/8 of this machine to it; translation back happens after these.
     rule(GUARD, "1: containers to this machine's loopback", |list| {
         name_in(list, Meta::InputName, BRIDGES, Membership::In);
@@ -68,6 +68,17 @@ pub(super) const RULES: [Rule; 33] = [
         is_link_local_ipv6(list, Address::Source);
         verdict(list, Verdict::Accept);
     }),
+    // A container that asks for its own port is served by the socket that holds it. The kernel could not: where bridged packets are
+    // filtered too, the bridge would have to send such a packet back where it came from. A socket for all addresses answers datagrams from
+    // an address of its choice: the redirection puts that right.
+    rule(PORTS, "1: IPv4, own port of one address", |list| {
+        own_port_at(list, Ip::V4)
+    }),
+    rule(PORTS, "1: IPv6, own port of one address", |list| {
+        own_port_at(list, Ip::V6)
+    }),
+    rule(PORTS, "1: IPv4, own port", |list| own_port(list, Ip::V4)),
+    rule(PORTS, "1: IPv6, own port", |list| own_port(list, Ip::V6)),
     rule(PORTS, "1: IPv4, one address", |list| port_at(list, Ip::V4)),
     rule(PORTS, "1: IPv4, all addresses", |list| port(list, Ip::V4)),
     rule(PORTS, "1: IPv6, one address", |list| port_at(list, Ip::V6)),
@@ -147,6 +158,24 @@ fn port_at(list: &mut Message, ip: Ip) {
     destination_and_port(list, ip);
     mapped(list, ip.sets().ports_at);
     translate(list, Translation::Destination, ip);
+}
+
+fn own_port_at(list: &mut Message, ip: Ip) {
+    source_and_port(list, ip);
+    lookup(list, ip.sets().own_at, Membership::In);
+    verdict(list, Verdict::Accept);
+}
+
+fn own_port(list: &mut Message, ip: Ip) {
+    source_and_port(list, ip);
+    lookup(list, ip.sets().own, Membership::In);
+    redirect(list);
+}
+
+fn source_and_port(list: &mut Message, ip: Ip) {
+    family_is(list, ip);
+    address(list, Address::Source, ip, REGISTER);
+    protocol_and_port(list, REGISTER + ip.length() / 4);
 }
 
 fn destination_and_port(list: &mut Message, ip: Ip) {

@@ -68,6 +68,10 @@ pub(super) struct FamilySets {
     pub(super) routed: &'static str,
     /// Published ports of containers that can be reached without translation.
     pub(super) direct: &'static str,
+    /// Containers with the ports of all addresses of this machine that lead to themselves.
+    pub(super) own: &'static str,
+    /// Containers with the ports of one address of this machine that lead to themselves.
+    pub(super) own_at: &'static str,
     /// Published ports of all addresses of this machine.
     pub(super) ports: &'static str,
     /// Published ports of one address of this machine.
@@ -79,6 +83,8 @@ const FAMILY4: FamilySets = FamilySets {
     open: "open4",
     routed: "routed4",
     direct: "direct4",
+    own: "own4",
+    own_at: "own4at",
     ports: "ports4",
     ports_at: "ports4at",
 };
@@ -87,6 +93,8 @@ const FAMILY6: FamilySets = FamilySets {
     open: "open6",
     routed: "routed6",
     direct: "direct6",
+    own: "own6",
+    own_at: "own6at",
     ports: "ports6",
     ports_at: "ports6at",
 };
@@ -102,7 +110,7 @@ impl Ip {
 }
 
 /// All sets.
-pub(super) const SETS: [Set; 18] = [
+pub(super) const SETS: [Set; 22] = [
     set(BRIDGES, &[INTERFACE_NAME], 16),
     set(WITHIN, &[INTERFACE_NAME, INTERFACE_NAME], 32),
     set(INTERNAL, &[INTERFACE_NAME], 16),
@@ -117,6 +125,10 @@ pub(super) const SETS: [Set; 18] = [
     set(FAMILY6.routed, &[INTERFACE_NAME], 16),
     set(FAMILY4.direct, &[IPV4_ADDRESS, PROTOCOL, SERVICE], 12),
     set(FAMILY6.direct, &[IPV6_ADDRESS, PROTOCOL, SERVICE], 24),
+    set(FAMILY4.own, &[IPV4_ADDRESS, PROTOCOL, SERVICE], 12),
+    set(FAMILY6.own, &[IPV6_ADDRESS, PROTOCOL, SERVICE], 24),
+    set(FAMILY4.own_at, &[IPV4_ADDRESS, PROTOCOL, SERVICE], 12),
+    set(FAMILY6.own_at, &[IPV6_ADDRESS, PROTOCOL, SERVICE], 24),
     map(FAMILY4.ports, (&[PROTOCOL, SERVICE], 8), (&[IPV4_ADDRESS, SERVICE], 8)),
     map(FAMILY6.ports, (&[PROTOCOL, SERVICE], 8), (&[IPV6_ADDRESS, SERVICE], 20)),
     map(

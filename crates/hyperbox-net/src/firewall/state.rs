@@ -95,9 +95,13 @@ impl State {
 
 fn port_elements(ports: &[PortRule]) -> Vec<Element> {
     let elements = ports.iter().flat_map(|port| {
-        let translated = port.host.map(|host| Element::of_port(port.protocol, host, port.target));
-        let direct = port.direct.then(|| Element::of_direct(port.protocol, port.target));
-        translated.into_iter().chain(direct)
+        let PortRule { protocol, target, .. } = *port;
+        let translated = port.host.map(|host| Element::of_port(protocol, host, target));
+        // What is not translated is served by the socket that holds the port; SCTP has none.
+        let host = port.host.filter(|_| protocol != Protocol::Sctp);
+        let own = host.map(|host| Element::of_own(protocol, host, target.ip()));
+        let direct = port.direct.then(|| Element::of_direct(protocol, target));
+        [translated, own, direct].into_iter().flatten()
     });
     // One port of a container may be published under several of the host.
     elements.collect::<BTreeSet<_>>().into_iter().collect()

@@ -34,9 +34,9 @@ fn privileged_the_rules_are_what_nft_would_make() {
     });
 }
 
-/// The elements of a set, as nft shows them on one line.
+/// The elements of a map, as nft shows them on one line.
 fn elements(set: &str) -> String {
-    let text = run("nft", &["list", "set", "inet", "hyperbox", set]);
+    let text = run("nft", &["list", "map", "inet", "hyperbox", set]);
     let (_, rest) = text.split_once("elements = {").unwrap_or_default();
     let (elements, _) = rest.split_once('}').unwrap_or_default();
     elements.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -213,10 +213,8 @@ fn privileged_gateway_modes() {
             if value == "routed" {
                 assert_eq!(ports[0].host_port, 0);
                 assert_eq!(ask(Some(&outside), &address, 80).unwrap().to_string(), FAR4);
-                inside(&outside, {
-                    let address = address.clone();
-                    move || run("ping", &["-c", "1", "-W", "5", &address])
-                });
+                let target = web.endpoint.ipv4.unwrap().addr();
+                inside(&outside, move || crate::raw_packet::ping(target).unwrap());
             } else {
                 assert_eq!(
                     ask(Some(&outside), HOST4, ports[0].host_port).unwrap().to_string(),
@@ -274,14 +272,19 @@ fn privileged_other_firewalls_are_passed() {
         let port = world.publish_free(&web, "80/tcp").await;
         let _far = inside(&outside, || serve_streams(&crate::publish_world::here(), 80));
         // Each comes when the network is there already: it is noticed.
-        let drops = "type filter hook forward priority filter; policy drop;";
+        let drops = "type filter hook forward priority filter; policy drop";
         let docker = format!(
-            "table ip filter {{ chain DOCKER-USER {{ iifname \"hyperbox0\" ip saddr 192.0.2.7 counter accept; }}
-             chain FORWARD {{ {drops} jump DOCKER-USER; }} }}"
+            "table ip filter {{
+                chain DOCKER-USER {{ iifname \"hyperbox0\" ip saddr 192.0.2.7 counter accept; }}
+                chain FORWARD {{ {drops}; jump DOCKER-USER; }}
+            }}"
         );
-        let ufw = format!("table ip filter {{ chain FORWARD {{ {drops} }} }}");
-        let firewalld = "table inet firewalld { chain filter_FORWARD {
-            type filter hook forward priority filter + 10; policy accept; reject with icmpx admin-prohibited; } }";
+        let ufw = format!("table ip filter {{\n chain FORWARD {{ {drops}; }}\n }}");
+        let firewalld = "table inet firewalld {
+            chain filter_FORWARD {
+                type filter hook forward priority filter + 10; policy accept; reject with icmpx type admin-prohibited;
+            }
+        }";
         for (script, chain, count) in [
             (docker.as_str(), ["ip", "filter", "DOCKER-USER"], 3),
             (&ufw, ["ip", "filter", "FORWARD"], 2),
