@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use hyperbox_core::container::{
-    AttachOptions, ContainerSpec, MountRequest, MountSource, NetworkMode, Phase, RemoveOptions, Resources,
-    RestartPolicy, StopOptions, UpdateOptions, WaitCondition,
+    AttachOptions, ContainerSpec, MountRequest, MountSource, NamespaceMode, NamespaceModes, Phase, RemoveOptions,
+    Resources, RestartPolicy, StopOptions, UpdateOptions, WaitCondition,
 };
 use hyperbox_testkit::fake::Script;
 use hyperbox_types::run::Streams;
@@ -149,7 +149,10 @@ async fn bad_wishes_are_refused_and_leave_nothing() {
         ),
         (
             ContainerSpec {
-                network: NetworkMode::Container("nosuch".into()),
+                namespaces: NamespaceModes {
+                    pid: NamespaceMode::Container("nosuch".into()),
+                    ..NamespaceModes::default()
+                },
                 ..spec()
             },
             "No such container: nosuch",

@@ -159,7 +159,7 @@ async fn a_network_in_use_stays() {
         refused.message(),
         "failed to set up container networking: network front not found"
     );
-    assert_eq!(engine.containers.get("web").expect("web").state.exit_code, 128);
+    assert_eq!(engine.containers.get("web").expect("web").state.exit_code, 143);
 }
 
 #[tokio::test(flavor = "multi_thread")]

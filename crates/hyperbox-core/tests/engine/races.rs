@@ -144,7 +144,7 @@ async fn a_stop_overtakes_a_restart() {
         tokio::join!(restart, stop)
     })
     .await;
-    assert_eq!(restarted.expect_err("overtaken").kind(), ErrorKind::Conflict);
+    assert_eq!(restarted.expect_err("overtaken").kind(), ErrorKind::Internal);
     stopped.expect("stop");
     reach(&engine, "web", Phase::Exited).await;
     assert_eq!(world.tasks.launched().len(), 1);
