@@ -174,12 +174,12 @@ mod tests {
         assert_eq!(CliError::new("x").with_hint("do y").report(), "hb: x\nhint: do y\n");
         assert_eq!(CliError::from(io::Error::from(io::ErrorKind::BrokenPipe)).report(), "");
         let connect = hyperbox_client::ClientError::Connect {
-            host: hyperbox_client::Host::default(),
+            host: hyperbox_client::Host::Tcp("127.0.0.1:1".to_owned()),
             source: io::Error::new(io::ErrorKind::NotFound, "no socket"),
         };
         let report = CliError::from(connect).report();
         assert!(report.starts_with(
-            "hb: cannot connect to HyperBox at unix:///run/hyperbox/hyperbox.sock. Is hyperboxd running? (no socket)\nhint: "
+            "hb: cannot connect to HyperBox at tcp://127.0.0.1:1. Is hyperboxd running? (no socket)\nhint: "
         ));
     }
 }

@@ -3,19 +3,43 @@
 
 use hyperbox_client::Filters;
 
-use crate::error::CliError;
+/// Checks the form of one filter; the daemon knows which keys there are. An empty text is no filter.
+pub(crate) fn pair(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains('=') {
+        Ok(text.to_owned())
+    } else {
+        Err("bad format of filter (expected name=value)".to_owned())
+    }
+}
 
-/// Collects filters; the daemon knows which keys there are.
-pub(crate) fn parse(options: &[String]) -> Result<Filters, CliError> {
+/// Collects filters that [`pair`] let pass.
+pub(crate) fn parse(options: &[String]) -> Filters {
     let mut filters = Filters::default();
-    for option in options.iter().filter(|option| !option.is_empty()) {
-        let Some((key, value)) = option.split_once('=') else {
-            return Err(CliError::new(format!(
-                "invalid argument {option:?} for \"-f, --filter\" flag: bad format of filter (expected name=value)"
-            ))
-            .with_code(crate::error::EXIT_ENGINE));
-        };
+    for (key, value) in options.iter().filter_map(|option| option.split_once('=')) {
         filters.add(&key.trim().to_ascii_lowercase(), value.trim());
     }
-    Ok(filters)
+    filters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters() {
+        for (text, valid) in [
+            ("a=b", true),
+            ("a=", true),
+            ("label=a=b", true),
+            ("", true),
+            ("a", false),
+        ] {
+            assert_eq!(pair(text).is_ok(), valid, "{text}");
+        }
+        let options = [" Label = a=b ", "label=c", ""].map(str::to_owned);
+        assert_eq!(
+            parse(&options).to_query().as_deref(),
+            Some(r#"{"label":{"a=b":true,"c":true}}"#)
+        );
+    }
 }

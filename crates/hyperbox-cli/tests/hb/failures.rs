@@ -4,6 +4,7 @@
 use super::daemon::{Daemon, answer, raw};
 use super::program::{hb, run};
 
+#[cfg(unix)]
 #[test]
 fn without_a_daemon_the_user_is_told_how_to_start_it() {
     let directory = tempfile::tempdir().unwrap();

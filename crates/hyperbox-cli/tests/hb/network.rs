@@ -324,6 +324,11 @@ fn wrong_words_have_dockers_texts() {
             "hb: invalid argument \"-a\" for \"--dns-search\" flag: -a is not a valid domain\n",
         ),
         (
+            &["network", "prune", "--filter", "x"],
+            125,
+            "hb: invalid argument \"x\" for \"--filter\" flag: bad format of filter (expected name=value)\n",
+        ),
+        (
             &["images", "--tree", "-q"],
             1,
             "hb: --quiet is not yet supported with --tree\n",

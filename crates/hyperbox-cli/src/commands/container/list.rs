@@ -18,7 +18,7 @@ pub(crate) struct ListArgs {
     #[arg(short, long)]
     all: bool,
     /// Filter output based on conditions provided
-    #[arg(short, long, value_name = "KEY=VALUE")]
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = filter::pair)]
     filter: Vec<String>,
     /// Format output: 'table', 'table TEMPLATE', 'json' or a Go template
     #[arg(long, value_name = "FORMAT")]
@@ -65,7 +65,7 @@ const ROW_WITH_SIZE: &str =
     "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}";
 
 fn run(context: &Context, arguments: ListArgs) -> Outcome {
-    let filters = filter::parse(&arguments.filter)?;
+    let filters = filter::parse(&arguments.filter);
     let limit = if arguments.latest {
         Some(1)
     } else {

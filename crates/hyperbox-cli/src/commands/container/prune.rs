@@ -13,7 +13,7 @@ use crate::question;
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
     /// Provide filter values (e.g. `until=<timestamp>`)
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = filter::pair)]
     filter: Vec<String>,
     /// Do not prompt for confirmation
     #[arg(short, long)]
@@ -26,7 +26,7 @@ fn run(context: &Context, arguments: PruneArgs) -> Outcome {
     if !question::confirmed(arguments.force, "WARNING! This will remove all stopped containers.")? {
         return Ok(0);
     }
-    let pruned = context.client()?.prune_containers(&filter::parse(&arguments.filter)?)?;
+    let pruned = context.client()?.prune_containers(&filter::parse(&arguments.filter))?;
     if !pruned.containers_deleted.is_empty() {
         context.print(&format!(
             "Deleted Containers:\n{}\n",

@@ -26,7 +26,7 @@ pub(crate) struct ImagesArgs {
     #[arg(long)]
     digests: bool,
     /// Filter output based on conditions provided
-    #[arg(short, long, value_name = "KEY=VALUE")]
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = filter::pair)]
     filter: Vec<String>,
     /// Format output: 'table', 'table TEMPLATE', 'json' or a Go template
     #[arg(long, value_name = "FORMAT")]
@@ -76,7 +76,7 @@ const ROW: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Siz
 const ROW_WITH_DIGEST: &str = "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 
 fn run(context: &Context, arguments: ImagesArgs) -> Outcome {
-    let mut filters = filter::parse(&arguments.filter)?;
+    let mut filters = filter::parse(&arguments.filter);
     if let Some(repository) = &arguments.repository {
         filters.add("reference", repository);
     }

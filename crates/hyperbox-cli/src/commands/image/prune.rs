@@ -16,7 +16,7 @@ pub(crate) struct PruneArgs {
     #[arg(short, long)]
     all: bool,
     /// Provide filter values (e.g. `until=<timestamp>`)
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = filter::pair)]
     filter: Vec<String>,
     /// Do not prompt for confirmation
     #[arg(short, long)]
@@ -34,7 +34,7 @@ fn run(context: &Context, arguments: PruneArgs) -> Outcome {
     if !question::confirmed(arguments.force, warning)? {
         return Ok(0);
     }
-    let mut filters = filter::parse(&arguments.filter)?;
+    let mut filters = filter::parse(&arguments.filter);
     filters.add("dangling", if arguments.all { "false" } else { "true" });
     let pruned = context.client()?.prune_images(&filters)?;
     print_deleted(context, &pruned.images_deleted)?;

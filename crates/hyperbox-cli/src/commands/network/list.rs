@@ -16,7 +16,7 @@ use crate::template::Value;
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Provide filter values (e.g. "driver=bridge")
-    #[arg(short, long, value_name = "KEY=VALUE")]
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = filter::pair)]
     filter: Vec<String>,
     /// Format output: 'table', 'table TEMPLATE', 'json' or a Go template
     #[arg(long, value_name = "FORMAT")]
@@ -48,7 +48,7 @@ const LIST: List = List {
 };
 
 fn run(context: &Context, arguments: ListArgs) -> Outcome {
-    let mut networks = context.client()?.list_networks(&filter::parse(&arguments.filter)?)?;
+    let mut networks = context.client()?.list_networks(&filter::parse(&arguments.filter))?;
     networks.sort_by(|left, right| natural(&left.name, &right.name));
     let rows: Vec<Value> = networks
         .iter()

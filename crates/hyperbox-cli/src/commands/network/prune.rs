@@ -12,7 +12,7 @@ use crate::question;
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
     /// Provide filter values (e.g. "until=<timestamp>")
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = filter::pair)]
     filter: Vec<String>,
     /// Do not prompt for confirmation
     #[arg(short, long)]
@@ -24,7 +24,7 @@ pub(crate) const SPEC: Spec = spec!(PruneArgs, run, ["prune"], "Remove all unuse
 const WARNING: &str = "WARNING! This will remove all custom networks not used by at least one container.";
 
 fn run(context: &Context, arguments: PruneArgs) -> Outcome {
-    let filters = filter::parse(&arguments.filter)?;
+    let filters = filter::parse(&arguments.filter);
     if !question::confirmed(arguments.force, WARNING)? {
         return Ok(0);
     }

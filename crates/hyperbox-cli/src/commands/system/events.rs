@@ -21,7 +21,7 @@ const EXIT_TEMPLATE: u8 = 64;
 #[derive(Debug, Args)]
 pub(crate) struct EventsArgs {
     /// Filter output based on conditions provided
-    #[arg(short, long, value_name = "KEY=VALUE")]
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = filter::pair)]
     filter: Vec<String>,
     /// Format output: 'json' or a Go template
     #[arg(long, value_name = "FORMAT")]
@@ -43,7 +43,7 @@ pub(crate) const SPEC: Spec = spec!(
 );
 
 fn run(context: &Context, arguments: EventsArgs) -> Outcome {
-    let filters = filter::parse(&arguments.filter)?;
+    let filters = filter::parse(&arguments.filter);
     let template = match arguments.format.as_deref() {
         None | Some("") => None,
         Some("json") => Some(Template::parse("{{json .}}")?),

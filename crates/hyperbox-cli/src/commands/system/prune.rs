@@ -17,7 +17,7 @@ pub(crate) struct PruneArgs {
     #[arg(short, long)]
     all: bool,
     /// Provide filter values (e.g. `label=<key>=<value>`)
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = filter::pair)]
     filter: Vec<String>,
     /// Do not prompt for confirmation
     #[arg(short, long)]
@@ -40,12 +40,15 @@ fn run(context: &Context, arguments: PruneArgs) -> Outcome {
     } else {
         ""
     };
-    let warning = format!("WARNING! This will remove:\n  - all stopped containers{volumes}\n  - {images}\n");
+    let warning = format!(
+        "WARNING! This will remove:\n  - all stopped containers\n  \
+         - all networks not used by at least one container{volumes}\n  - {images}\n"
+    );
     if !question::confirmed(arguments.force, &warning)? {
         return Ok(0);
     }
     let client = context.client()?;
-    let filters = filter::parse(&arguments.filter)?;
+    let filters = filter::parse(&arguments.filter);
     let mut reclaimed = 0_u64;
     let containers = client.prune_containers(&filters)?;
     if !containers.containers_deleted.is_empty() {
@@ -55,6 +58,13 @@ fn run(context: &Context, arguments: PruneArgs) -> Outcome {
         ))?;
     }
     reclaimed = reclaimed.saturating_add(containers.space_reclaimed);
+    let networks = client.prune_networks(&filters)?;
+    if !networks.networks_deleted.is_empty() {
+        context.print(&format!(
+            "Deleted Networks:\n{}\n",
+            networks.networks_deleted.join("\n")
+        ))?;
+    }
     if arguments.volumes {
         let volumes = client.prune_volumes(&filters)?;
         if !volumes.volumes_deleted.is_empty() {

@@ -14,7 +14,7 @@ use crate::template::Value;
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Provide filter values (e.g. "dangling=true")
-    #[arg(short, long, value_name = "KEY=VALUE")]
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = filter::pair)]
     filter: Vec<String>,
     /// Format output: 'table', 'table TEMPLATE', 'json' or a Go template
     #[arg(long, value_name = "FORMAT")]
@@ -44,7 +44,7 @@ const LIST: List = List {
 };
 
 fn run(context: &Context, arguments: ListArgs) -> Outcome {
-    let mut list = context.client()?.list_volumes(&filter::parse(&arguments.filter)?)?;
+    let mut list = context.client()?.list_volumes(&filter::parse(&arguments.filter))?;
     list.volumes.sort_by(|left, right| natural(&left.name, &right.name));
     let rows: Vec<Value> = list.volumes.iter().map(row).collect();
     LIST.print(context, arguments.format.as_deref(), arguments.quiet, &rows)?;

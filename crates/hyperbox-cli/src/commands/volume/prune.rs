@@ -16,7 +16,7 @@ pub(crate) struct PruneArgs {
     #[arg(short, long)]
     all: bool,
     /// Provide filter values (e.g. `label=<label>`)
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = filter::pair)]
     filter: Vec<String>,
     /// Do not prompt for confirmation
     #[arg(short, long)]
@@ -26,7 +26,7 @@ pub(crate) struct PruneArgs {
 pub(crate) const SPEC: Spec = spec!(PruneArgs, run, ["prune"], "Remove unused local volumes", "[OPTIONS]");
 
 fn run(context: &Context, arguments: PruneArgs) -> Outcome {
-    let mut filters = filter::parse(&arguments.filter)?;
+    let mut filters = filter::parse(&arguments.filter);
     if arguments.all {
         if filters.has("all") {
             return Err(CliError::new(
