@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use hyperbox_core::Engine;
-use hyperbox_core::container::{ContainerRecord, HealthStatus, NetworkMode, Phase, ResolvedMount};
+use hyperbox_core::container::{ContainerRecord, HealthStatus, Phase, ResolvedMount};
 use hyperbox_core::time::Timestamp;
 use hyperbox_types::ImageId;
 
 use crate::error::{ApiError, ApiResult};
 use crate::filters::Filters;
 use crate::query::parse_moment;
+use crate::translate::network::KnownNetworks;
+use crate::translate::ports::{self, PortFilter};
 
 const ACCEPTED: [&str; 15] = [
     "ancestor",
@@ -48,6 +50,9 @@ pub(super) struct ContainerFilter {
     ancestors: Vec<ImageId>,
     before: Option<Arc<ContainerRecord>>,
     since: Option<Arc<ContainerRecord>>,
+    publish: Vec<PortFilter>,
+    expose: Vec<PortFilter>,
+    networks: KnownNetworks,
 }
 
 impl ContainerFilter {
@@ -76,6 +81,9 @@ impl ContainerFilter {
             ancestors: ancestors.map(|image| image.id.clone()).collect(),
             before: find("before")?,
             since: find("since")?,
+            publish: port_filters(&filters, "publish")?,
+            expose: port_filters(&filters, "expose")?,
+            networks: KnownNetworks(engine.networks.list()),
             filters,
         })
     }
@@ -97,15 +105,29 @@ impl ContainerFilter {
             && filters.exact("health", health_word(record))
             && filters.labels(&record.spec.labels)
             && filters.any("is-task", |value| matches!(value, "0" | "false"))
-            // Nothing is published in this version, so nobody publishes what is asked for.
-            && !filters.has("publish")
-            && filters.any("expose", |port| exposes(record, port))
+            && self.accepts_ports(record)
             && filters.any("network", |network| in_network(record, network))
             && filters.any("volume", |volume| has_mount(record, volume))
             && (!filters.has("ancestor") || self.ancestors.contains(&record.image_id))
             && self.accepts_end(record)
-            && self.before.as_ref().is_none_or(|other| record.created_at < other.created_at)
-            && self.since.as_ref().is_none_or(|other| record.created_at > other.created_at)
+            && self
+                .before
+                .as_ref()
+                .is_none_or(|other| record.created_at < other.created_at)
+            && self
+                .since
+                .as_ref()
+                .is_none_or(|other| record.created_at > other.created_at)
+    }
+
+    /// Unlike other filters, these two are alternatives to each other.
+    fn accepts_ports(&self, record: &ContainerRecord) -> bool {
+        if self.publish.is_empty() && self.expose.is_empty() {
+            return true;
+        }
+        let ports = ports::shown(record, &self.networks);
+        self.publish.iter().any(|filter| ports.publishes(filter))
+            || self.expose.iter().any(|filter| ports.exposes(filter))
     }
 
     fn accepts_end(&self, record: &ContainerRecord) -> bool {
@@ -137,29 +159,15 @@ fn health_word(record: &ContainerRecord) -> &'static str {
         })
 }
 
-fn exposes(record: &ContainerRecord, port: &str) -> bool {
-    let wanted = if port.contains('/') {
-        port.to_owned()
-    } else {
-        format!("{port}/tcp")
-    };
-    record.spec.exposed_ports.contains(&wanted)
+/// A network is named by its name or by the beginning of its id.
+fn in_network(record: &ContainerRecord, wanted: &str) -> bool {
+    let mut endpoints = record.state.endpoints.iter();
+    record.spec.networks.contains_key(wanted) || endpoints.any(|endpoint| endpoint.network.as_str().starts_with(wanted))
 }
 
-fn in_network(record: &ContainerRecord, wanted: &str) -> bool {
-    let name = match &record.spec.network {
-        NetworkMode::Default => "bridge",
-        NetworkMode::Host => "host",
-        NetworkMode::None => "none",
-        NetworkMode::Named(name) => name,
-        NetworkMode::Container(_) => return false,
-    };
-    name == wanted
-        || record
-            .state
-            .endpoints
-            .iter()
-            .any(|endpoint| endpoint.network.as_str() == wanted)
+fn port_filters(filters: &Filters, name: &str) -> ApiResult<Vec<PortFilter>> {
+    let values = filters.values(name).iter();
+    values.map(|value| PortFilter::parse(name, value)).collect()
 }
 
 fn has_mount(record: &ContainerRecord, wanted: &str) -> bool {

@@ -41,7 +41,7 @@ async fn run(mut call: Call) -> ApiResult<Answer> {
     let name = request.name.as_deref().unwrap_or_default();
     let platform = request.platform.as_deref().unwrap_or_default();
     let engine = call.engine();
-    let made = create_container(engine, Purpose::RunAtOnce, name, platform, body).await?;
+    let made = create_container(engine, Purpose::RunAtOnce, name, platform, call.version, body).await?;
     if let Some(size) = request.terminal {
         engine.containers.resize(made.created.id.as_str(), size).await?;
     }

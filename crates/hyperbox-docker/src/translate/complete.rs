@@ -3,6 +3,7 @@
 
 use hyperbox_core::container::{ContainerSpec, NetworkMode};
 
+use super::network::KnownNetworks;
 use crate::wire::host_config::HostConfig;
 
 /// Docker's default size of `/dev/shm`.
@@ -32,6 +33,8 @@ pub(crate) struct Defaults {
     pub runtime: String,
     /// Whether control groups are pure version 2, where a private view of them is the default.
     pub cgroup_v2: bool,
+    /// The networks that wishes are checked against.
+    pub networks: KnownNetworks,
 }
 
 /// Fills in what the client left open.

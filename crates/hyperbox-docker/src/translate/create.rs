@@ -2,20 +2,20 @@
 //! The body of `POST /containers/create` → a [`ContainerSpec`], a door document, and warnings.
 //!
 //! What Docker refuses at creation for its form alone is refused here, in Docker's words; what needs the image, the machine or other
-//! containers is the engine's to judge. What this version of the engine cannot do at all (publishing ports, links, device requests) is
-//! an error rather than silently left out.
+//! containers is the engine's to judge. What this version of the engine cannot do at all (device requests) is an error rather than
+//! silently left out.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hyperbox_core::container::{ContainerSpec, EndpointWish, NetworkMode, RestartPolicy};
+use hyperbox_core::container::{ContainerSpec, NetworkMode, RestartPolicy};
 use hyperbox_types::{ByteSize, Platform, Signal};
 
 use super::complete::{Defaults, complete};
 use super::document::DoorDocument;
+use super::endpoint_wish::link;
 use super::image::parse_reference;
-use super::{health, log, mounts, namespaces, resources, security, volumes_from};
+use super::{health, log, mounts, namespaces, networking, ports, resources, security, volumes_from};
 use crate::error::{ApiError, ApiResult};
 use crate::wire::Words;
 use crate::wire::config::CreateBody;
@@ -46,12 +46,20 @@ pub(crate) fn translate(body: CreateBody, platform: Option<Platform>, defaults: 
         ));
     }
     parse_reference(&body.image)?;
+    networking::refuse_conflicts(&body)?;
     refuse_unsupported(&body)?;
-    let mut warnings = Vec::new();
-    let network = namespaces::network_mode(&body.host_config.network_mode)?;
-    check_ports(&body.host_config, &network, &mut warnings)?;
-    let endpoint = endpoint(&body)?;
     let host = &body.host_config;
+    let network = match body.network_disabled {
+        true => NetworkMode::None,
+        false => namespaces::network_mode(&host.network_mode),
+    };
+    let extra_hosts = extra_hosts(host)?;
+    let bindings = host.port_bindings.clone().unwrap_or_default();
+    let ports = ports::requests(&bindings)?;
+    let mut warnings = Vec::new();
+    if network == NetworkMode::Host && !bindings.is_empty() {
+        warnings.push("Published ports are discarded when using host network mode".to_owned());
+    }
     let spec = ContainerSpec {
         platform,
         user: body.user.clone(),
@@ -71,15 +79,15 @@ pub(crate) fn translate(body: CreateBody, platform: Option<Platform>, defaults: 
         anonymous_volumes: body.volumes.keys().map(Into::into).collect(),
         mounts: mounts::requests(host, &body.volumes)?,
         read_only_root: host.readonly_rootfs,
+        links: links(host, &network)?,
         network,
-        networks: BTreeMap::from([(primary(&body.host_config).to_owned(), endpoint)]),
-        ports: Vec::new(),
+        networks: networking::wishes(&body, &defaults.networks)?,
+        ports,
         publish_all_ports: host.publish_all_ports,
-        links: Vec::new(),
-        dns_servers: name_servers(&host.dns)?,
-        dns_search: host.dns_search.clone(),
-        dns_options: host.dns_options.clone(),
-        extra_hosts: extra_hosts(host)?,
+        dns_servers: name_servers(host.dns.as_deref().unwrap_or_default())?,
+        dns_search: host.dns_search.clone().unwrap_or_default(),
+        dns_options: host.dns_options.clone().unwrap_or_default(),
+        extra_hosts,
         resources: resources::from_wire(&host.resources)?,
         security: security::from_wire(host)?,
         devices: resources::devices(&host.resources),
@@ -129,9 +137,6 @@ fn refuse_unsupported(body: &CreateBody) -> ApiResult<()> {
             "{what} not supported by this version of HyperBox"
         )))
     };
-    if host.links.as_ref().is_some_and(|links| !links.is_empty()) {
-        return unsupported("container links are");
-    }
     if host
         .resources
         .device_requests
@@ -158,95 +163,12 @@ fn refuse_unsupported(body: &CreateBody) -> ApiResult<()> {
     Ok(())
 }
 
-fn check_ports(host: &HostConfig, network: &NetworkMode, warnings: &mut Vec<String>) -> ApiResult<()> {
-    for (port, bindings) in &host.port_bindings {
-        let number = port.split('/').next().unwrap_or_default();
-        let protocol = port.split_once('/').map_or("tcp", |(_, protocol)| protocol);
-        if !is_port_range(number) || !matches!(protocol, "tcp" | "udp" | "sctp") {
-            return Err(ApiError::bad_request(format!("invalid port specification: {port:?}")));
-        }
-        for binding in bindings
-            .iter()
-            .flatten()
-            .filter(|binding| !binding.host_port.is_empty())
-        {
-            if !is_port_range(&binding.host_port) {
-                return Err(ApiError::bad_request(format!(
-                    "invalid port specification: {:?}",
-                    binding.host_port
-                )));
-            }
-        }
-    }
-    if host.port_bindings.is_empty() && !host.publish_all_ports {
-        return Ok(());
-    }
-    match network {
-        NetworkMode::Host => {
-            warnings.push("Published ports are discarded when using host network mode".to_owned());
-            Ok(())
-        }
-        NetworkMode::None => Ok(()),
-        NetworkMode::Container(_) => Err(ApiError::bad_request(
-            "conflicting options: port publishing and the container type network mode",
-        )),
-        NetworkMode::Default | NetworkMode::Named(_) => Ok(()),
-    }
-}
-
-fn is_port_range(text: &str) -> bool {
-    let mut ends = text.splitn(2, '-').map(str::parse::<u16>);
-    match (ends.next(), ends.next()) {
-        (Some(Ok(_)), None) => true,
-        (Some(Ok(first)), Some(Ok(last))) => first <= last,
-        _ => false,
-    }
-}
-
 fn with_protocol(port: &str) -> String {
     if port.contains('/') {
         port.to_owned()
     } else {
         format!("{port}/tcp")
     }
-}
-
-fn primary(host: &HostConfig) -> &str {
-    match host.network_mode.as_str() {
-        "" | "default" => "bridge",
-        other => other,
-    }
-}
-
-/// What the client wishes for the endpoint in its (only) network.
-fn endpoint(body: &CreateBody) -> ApiResult<EndpointWish> {
-    let wish = body.networking_config.endpoints_config.values().next();
-    let address = wish
-        .and_then(|wish| wish.ipam_config.as_ref())
-        .and_then(|config| config.ipv4_address.parse().ok());
-    let mac_address = wish.map(|wish| wish.mac_address.as_str()).filter(|mac| !mac.is_empty());
-    // Clients older than 1.44 send it beside the image.
-    let mac_address = mac_address.or(Some(body.mac_address.as_str()).filter(|mac| !mac.is_empty()));
-    if let Some(mac) = mac_address.filter(|mac| !is_mac_address(mac)) {
-        let network = &body.host_config.network_mode;
-        let network = if matches!(network.as_str(), "" | "default") {
-            "bridge"
-        } else {
-            network
-        };
-        let message = format!("invalid config for network {network}: invalid MAC address {mac}");
-        return Err(ApiError::bad_request(message));
-    }
-    Ok(EndpointWish {
-        ipv4: address,
-        mac_address: mac_address.map(str::to_owned),
-        ..EndpointWish::default()
-    })
-}
-
-fn is_mac_address(text: &str) -> bool {
-    let octet = |octet: &str| octet.len() == 2 && octet.bytes().all(|byte| byte.is_ascii_hexdigit());
-    text.split([':', '-']).count() == 6 && text.split([':', '-']).all(octet)
 }
 
 fn environment(env: &[String]) -> ApiResult<Vec<String>> {
@@ -270,32 +192,41 @@ pub(crate) fn patience(seconds: i64) -> Duration {
     u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs)
 }
 
+/// Translates links; as with Docker they are of the default bridge only, other networks have them in their endpoints.
+fn links(host: &HostConfig, network: &NetworkMode) -> ApiResult<Vec<(String, String)>> {
+    let of_bridge = match network {
+        NetworkMode::Default => true,
+        NetworkMode::Named(name) => name == "bridge",
+        NetworkMode::Host | NetworkMode::None | NetworkMode::Container(_) => false,
+    };
+    let links = host.links.iter().flatten().filter(|_| of_bridge);
+    links.map(|text| link(text).map_err(ApiError::bad_request)).collect()
+}
+
 fn name_servers(servers: &[String]) -> ApiResult<Vec<IpAddr>> {
     let parse = |server: &String| {
-        server
-            .parse()
-            .map_err(|_| ApiError::bad_request(format!("invalid IP address in dns: {server:?}")))
+        server.parse().map_err(|_| {
+            ApiError::bad_request(format!(
+                "bad nameserver address {server}: ParseAddr({server:?}): unable to parse IP"
+            ))
+        })
     };
     servers.iter().map(parse).collect()
 }
 
+/// Parses `name:address`, with `host-gateway` for the host; a name ends at the first colon, so that an IPv6 address needs no brackets.
 fn extra_hosts(host: &HostConfig) -> ApiResult<Vec<(String, String)>> {
     let parse = |entry: &String| {
-        let bad = || ApiError::bad_request(format!("bad format for add-host: {entry:?}"));
-        let (name, address) = entry
-            .split_once(':')
-            .or_else(|| entry.split_once('='))
-            .ok_or_else(bad)?;
-        if name.is_empty() {
-            return Err(bad());
-        }
-        let bare = address.trim_start_matches('[').trim_end_matches(']');
-        if bare != "host-gateway" && bare.parse::<IpAddr>().is_err() {
+        let (name, address) = match entry.split_once(':') {
+            Some((name, address)) if !name.is_empty() => (name, address),
+            _ => return Err(ApiError::bad_request(format!("bad format for add-host: {entry:?}"))),
+        };
+        if address != "host-gateway" && address.parse::<IpAddr>().is_err() {
             return Err(ApiError::bad_request(format!(
                 "invalid IP address in add-host: {address:?}"
             )));
         }
-        Ok((name.to_owned(), bare.to_owned()))
+        Ok((name.to_owned(), address.to_owned()))
     };
     host.extra_hosts.iter().flatten().map(parse).collect()
 }

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT
 //! What Docker's own command line sends, as recorded from version 28.2 (`tests/data`), against the wishes that come out of it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use hyperbox_core::container::{
-    Bind, ContainerSpec, DeviceMapping, HealthCheck, HealthTest, MountRequest, MountSource, NamespaceMode, NetworkMode,
-    Propagation, RestartPolicy, Rlimit, SeccompChoice,
+    Bind, ContainerSpec, DeviceMapping, EndpointWish, HealthCheck, HealthTest, MountRequest, MountSource,
+    NamespaceMode, NetworkMode, Propagation, RestartPolicy, Rlimit, SeccompChoice,
 };
 use hyperbox_types::{ByteSize, Signal, VolumeName};
 use serde_json::{Value, json};
 
 use super::complete::Defaults;
 use super::create::{Translated, translate};
+use super::networking::modernize;
 use crate::call::parse_json;
 use crate::error::ApiResult;
+use crate::version::ApiVersion;
 use crate::wire::config::CreateBody;
 
 fn recorded(text: &str) -> Translated {
@@ -23,13 +26,15 @@ fn recorded(text: &str) -> Translated {
 }
 
 fn create(body: &Value) -> ApiResult<Translated> {
-    let body: CreateBody = parse_json(body.to_string().as_bytes())?;
+    let mut body: CreateBody = parse_json(body.to_string().as_bytes())?;
+    modernize(&mut body, ApiVersion::MAXIMUM)?;
     translate(
         body,
         None,
         &Defaults {
             runtime: "hyperbox".to_owned(),
             cgroup_v2: true,
+            ..Defaults::default()
         },
     )
 }
@@ -51,6 +56,7 @@ fn plain_run() {
         image: "busybox".to_owned(),
         command: Some(words("true")),
         auto_remove: true,
+        networks: BTreeMap::from([("bridge".to_owned(), EndpointWish::default())]),
         ..ContainerSpec::default()
     };
     assert_eq!(spec, expected);
@@ -65,14 +71,23 @@ fn terminal() {
 }
 
 #[test]
-fn published_ports_are_refused_clearly() {
-    let recording: Value =
-        serde_json::from_str(include_str!("../../tests/data/run-detached.json")).expect("a recording");
-    let error = create(&recording["body"]).expect_err("ports");
-    assert_eq!(error.status().as_u16(), 501);
-    let mut body = recording["body"].clone();
-    body["HostConfig"]["PortBindings"] = json!({});
-    let spec = create(&body).expect("accepted without ports").spec;
+fn detached_with_published_ports() {
+    let spec = recording!("run-detached").spec;
+    let ports: Vec<_> = spec
+        .ports
+        .iter()
+        .map(|port| (port.container.to_string(), port.host_address, port.host_ports))
+        .collect();
+    let localhost = "127.0.0.1".parse().ok();
+    let port = |text: &str, address, host| (text.to_owned(), address, host);
+    assert_eq!(
+        ports,
+        [
+            port("53/udp", None, Some((53, 53))),
+            port("80/tcp", localhost, Some((8080, 8080))),
+            port("9090/tcp", None, None),
+        ]
+    );
     assert_eq!(spec.restart, RestartPolicy::OnFailure { maximum_retries: 2 });
     assert_eq!((spec.labels["demo"].as_str(), spec.labels["empty"].as_str()), ("1", ""));
     assert_eq!(
@@ -287,10 +302,12 @@ fn names_and_kernel_parameters() {
 #[test]
 fn user_defined_network() {
     let Translated { spec, document, .. } = recording!("run-user-network");
-    assert_eq!(spec.network, NetworkMode::Bridge("front".to_owned()));
-    assert_eq!(spec.address, Some("10.1.2.3".parse().expect("address")));
-    assert_eq!(spec.mac_address.as_deref(), Some("02:42:ac:11:00:09"));
-    assert_eq!(document.endpoints["front"].aliases, ["web"]);
+    assert_eq!(spec.network, NetworkMode::Named("front".to_owned()));
+    let front = &spec.networks["front"];
+    assert_eq!(front.ipv4, Some("10.1.2.3".parse().expect("address")));
+    assert_eq!(front.mac_address.as_deref(), Some("02:42:ac:11:00:09"));
+    assert_eq!(front.aliases, ["web"]);
+    assert_eq!(document.host_config.network_mode, "front");
 }
 
 #[test]

@@ -4,13 +4,11 @@
 //! Only what inspect must echo and the engine's own record does not hold. Fields may be added; absent ones read as empty, so that
 //! records of older versions stay readable.
 
-use std::collections::BTreeMap;
-
 use hyperbox_core::container::ContainerRecord;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::Words;
-use crate::wire::config::{CreateBody, EndpointAddresses};
+use crate::wire::config::CreateBody;
 use crate::wire::host_config::HostConfig;
 
 /// The door's memory of one container.
@@ -27,44 +25,20 @@ pub(crate) struct DoorDocument {
     pub shell: Option<Vec<String>>,
     /// The host configuration as it was sent, completed.
     pub host_config: HostConfig,
-    /// The networks as they were wished for.
-    pub endpoints: BTreeMap<String, EndpointWish>,
-}
-
-/// The wished presence in one network.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct EndpointWish {
-    /// Wished addresses.
-    pub addresses: Option<EndpointAddresses>,
-    /// Further names of the container in that network.
-    pub aliases: Vec<String>,
-    /// Links in that network.
-    pub links: Vec<String>,
+    /// Whether the container was to have no network, whatever its mode.
+    pub network_disabled: bool,
 }
 
 impl DoorDocument {
     /// Takes from a request what has to be remembered.
     pub(crate) fn of(body: &CreateBody, host_config: HostConfig) -> Self {
-        let endpoints = body
-            .networking_config
-            .endpoints_config
-            .iter()
-            .map(|(network, request)| {
-                let wish = EndpointWish {
-                    addresses: request.ipam_config.clone(),
-                    aliases: request.aliases.clone(),
-                    links: request.links.clone(),
-                };
-                (network.clone(), wish)
-            });
         Self {
             attach_stdin: body.attach_stdin,
             attach_stdout: body.attach_stdout,
             attach_stderr: body.attach_stderr,
             shell: body.shell.clone().map(Words::into_vec),
             host_config,
-            endpoints: endpoints.collect(),
+            network_disabled: body.network_disabled,
         }
     }
 

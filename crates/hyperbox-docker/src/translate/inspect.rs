@@ -3,13 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
-use hyperbox_core::container::{ContainerRecord, Phase, ResolvedMount};
+use hyperbox_core::container::{ContainerRecord, NetworkMode, Phase, ResolvedMount};
 use hyperbox_types::{ByteSize, RootMount};
 
 use super::complete::{Defaults, complete};
 use super::document::DoorDocument;
-use super::network::{KnownNetworks, endpoints};
-use super::{graph_driver, health, since};
+use super::endpoint::endpoints;
+use super::network::KnownNetworks;
+use super::{graph_driver, health, ports, since};
 use crate::wire::config::ContainerConfig;
 use crate::wire::container::{Health, Inspect, MountPoint, NetworkSettings, State};
 use crate::wire::{Empty, Set};
@@ -21,6 +22,8 @@ pub(crate) struct Surroundings {
     pub exec_ids: Vec<String>,
     /// The networks of the engine.
     pub networks: KnownNetworks,
+    /// Links of the default bridge in Docker's form, `/name:/own/alias`.
+    pub links: Vec<String>,
     /// Directory of the container's files.
     pub directory: PathBuf,
     /// Its log.
@@ -70,7 +73,7 @@ pub(crate) fn inspect(record: &ContainerRecord, around: Surroundings) -> Inspect
         process_label: "",
         app_armor_profile: record.spec.security.apparmor.clone().unwrap_or_default(),
         exec_ids: (!around.exec_ids.is_empty()).then_some(around.exec_ids),
-        host_config: host_config(record, &document),
+        host_config: host_config(record, &document, around.links),
         graph_driver: graph_driver::of_container(around.storage_driver, record, around.root.as_ref()),
         size_rw: around.size.map(|(own, _)| own.0),
         size_root_fs: around.size.map(|(_, all)| all.0),
@@ -80,12 +83,13 @@ pub(crate) fn inspect(record: &ContainerRecord, around: Surroundings) -> Inspect
     }
 }
 
-fn host_config(record: &ContainerRecord, document: &DoorDocument) -> serde_json::Value {
+fn host_config(record: &ContainerRecord, document: &DoorDocument, links: Vec<String>) -> serde_json::Value {
     let mut host = document.host_config.clone();
     if host.network_mode.is_empty() {
         // Another door made this container.
         host = complete(host, &record.spec, &Defaults::default());
     }
+    host.links = (!links.is_empty()).then_some(links);
     serde_json::to_value(host).unwrap_or_default()
 }
 
@@ -138,6 +142,8 @@ fn config(record: &ContainerRecord, document: &DoorDocument) -> ContainerConfig 
         volumes: (!volumes.is_empty()).then_some(volumes),
         working_dir: spec.working_dir.clone(),
         entrypoint: list(&spec.entrypoint),
+        network_disabled: document.network_disabled,
+        mac_address: mac_address(record),
         on_build: None,
         labels: spec.labels.clone(),
         stop_signal: spec.stop_signal.map(|signal| signal.to_string()),
@@ -146,6 +152,17 @@ fn config(record: &ContainerRecord, document: &DoorDocument) -> ContainerConfig 
             .map(|timeout| i64::try_from(timeout.as_secs()).unwrap_or(-1)),
         shell: document.shell.clone(),
     }
+}
+
+/// Returns the wished MAC address in the main network, for clients that know no other.
+fn mac_address(record: &ContainerRecord) -> String {
+    let main = match &record.spec.network {
+        NetworkMode::Default => "bridge",
+        NetworkMode::Named(name) => name,
+        NetworkMode::Host | NetworkMode::None | NetworkMode::Container(_) => return String::new(),
+    };
+    let wish = record.spec.networks.get(main);
+    wish.and_then(|wish| wish.mac_address.clone()).unwrap_or_default()
 }
 
 /// Shows the mounts; of those in memory only what came in the long form, as Docker keeps the others to the host configuration.
@@ -201,8 +218,12 @@ fn mount_point(mount: &ResolvedMount) -> MountPoint {
 
 fn network_settings(record: &ContainerRecord, document: &DoorDocument, known: &KnownNetworks) -> NetworkSettings {
     let networks = endpoints(record, document, known);
-    let mut settings = NetworkSettings::default();
-    if record.state.phase.is_alive() {
+    let mut settings = NetworkSettings {
+        ports: ports::shown(record, known).inspected(),
+        ..NetworkSettings::default()
+    };
+    let shares = matches!(record.spec.network, NetworkMode::Container(_));
+    if record.state.phase.is_alive() && !shares && !document.network_disabled {
         settings.sandbox_id = record.id.to_string();
         settings.sandbox_key = format!("/proc/{}/ns/net", record.state.pid);
     }
@@ -213,6 +234,9 @@ fn network_settings(record: &ContainerRecord, document: &DoorDocument, known: &K
         settings.ip_address.clone_from(&bridge.ip_address);
         settings.ip_prefix_len = bridge.ip_prefix_len;
         settings.mac_address.clone_from(&bridge.mac_address);
+        settings.ipv6_gateway.clone_from(&bridge.ipv6_gateway);
+        settings.global_ipv6_address.clone_from(&bridge.global_ipv6_address);
+        settings.global_ipv6_prefix_len = bridge.global_ipv6_prefix_len;
     }
     settings.networks = networks;
     settings

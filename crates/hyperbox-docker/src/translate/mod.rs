@@ -4,6 +4,9 @@
 pub(crate) mod complete;
 pub(crate) mod create;
 pub(crate) mod document;
+pub(crate) mod endpoint;
+pub(crate) mod endpoint_wish;
+mod faults;
 pub(crate) mod graph_driver;
 pub(crate) mod health;
 pub(crate) mod image;
@@ -12,6 +15,9 @@ pub(crate) mod log;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub(crate) mod network;
+pub(crate) mod network_create;
+pub(crate) mod networking;
+pub(crate) mod ports;
 pub(crate) mod resources;
 pub(crate) mod security;
 pub(crate) mod since;
@@ -22,3 +28,5 @@ pub(crate) mod volumes_from;
 
 #[cfg(test)]
 mod create_tests;
+#[cfg(test)]
+mod network_tests;

@@ -45,21 +45,15 @@ fn mode(kind: &str, text: &str, allowed: &[&str]) -> ApiResult<NamespaceMode> {
     }
 }
 
-/// Translates the network mode.
-///
-/// # Errors
-/// 400 for `container:` without a name.
-pub(crate) fn network_mode(text: &str) -> ApiResult<NetworkMode> {
+/// Translates the network mode, which [`refuse_conflicts`](super::networking::refuse_conflicts) has accepted.
+pub(crate) fn network_mode(text: &str) -> NetworkMode {
     match text {
-        "" | "default" => Ok(NetworkMode::Default),
-        "host" => Ok(NetworkMode::Host),
-        "none" => Ok(NetworkMode::None),
+        "" | "default" => NetworkMode::Default,
+        "host" => NetworkMode::Host,
+        "none" => NetworkMode::None,
         other => match other.strip_prefix("container:") {
-            Some("") => Err(ApiError::bad_request(
-                "invalid network mode: invalid container format container:<name|id>",
-            )),
-            Some(name) => Ok(NetworkMode::Container(name.to_owned())),
-            None => Ok(NetworkMode::Named(other.to_owned())),
+            Some(name) => NetworkMode::Container(name.to_owned()),
+            None => NetworkMode::Named(other.to_owned()),
         },
     }
 }

@@ -6,8 +6,10 @@ use hyperbox_core::time::Timestamp;
 use hyperbox_types::ByteSize;
 
 use super::document::DoorDocument;
+use super::endpoint::listed_endpoints;
 use super::inspect::mount_points;
-use super::network::{KnownNetworks, endpoints};
+use super::network::KnownNetworks;
+use super::ports;
 use super::since::human;
 use crate::wire::container::{Summary, SummaryHostConfig, SummaryNetworks};
 
@@ -19,7 +21,8 @@ pub(crate) fn summary(
     now: Timestamp,
 ) -> Summary {
     let document = DoorDocument::from_record(record);
-    let networks = endpoints(record, &document, networks);
+    let ports = ports::shown(record, networks).listed();
+    let networks = listed_endpoints(record, &document, networks);
     let mode = &document.host_config.network_mode;
     Summary {
         id: record.id.to_string(),
@@ -28,7 +31,7 @@ pub(crate) fn summary(
         image_id: record.image_id.to_string(),
         command: command(record),
         created: record.created_at.seconds(),
-        ports: Vec::new(),
+        ports,
         size_rw: size.map(|(own, _)| own.0).filter(|own| *own != 0),
         size_root_fs: size.map(|(_, all)| all.0),
         labels: record.spec.labels.clone(),

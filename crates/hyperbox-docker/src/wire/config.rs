@@ -66,7 +66,7 @@ fn is_zero(number: &i64) -> bool {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub(crate) struct NetworkingConfig {
-    pub endpoints_config: BTreeMap<String, EndpointRequest>,
+    pub endpoints_config: BTreeMap<String, Option<EndpointRequest>>,
 }
 
 /// How a container joins a network.
@@ -81,6 +81,10 @@ pub(crate) struct EndpointRequest {
     pub aliases: Vec<String>,
     #[serde(rename = "MacAddress")]
     pub mac_address: String,
+    #[serde(rename = "DriverOpts")]
+    pub driver_options: BTreeMap<String, String>,
+    #[serde(rename = "GwPriority")]
+    pub gateway_priority: i64,
 }
 
 /// The wished addresses of an endpoint.
@@ -91,6 +95,8 @@ pub(crate) struct EndpointAddresses {
     pub ipv4_address: String,
     #[serde(rename = "IPv6Address", skip_serializing_if = "String::is_empty")]
     pub ipv6_address: String,
+    #[serde(rename = "LinkLocalIPs", skip_serializing_if = "Vec::is_empty")]
+    pub link_local_addresses: Vec<String>,
 }
 
 /// `Config` of a container's inspection.
@@ -116,6 +122,10 @@ pub(crate) struct ContainerConfig {
     pub volumes: Option<Set>,
     pub working_dir: String,
     pub entrypoint: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub network_disabled: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mac_address: String,
     pub on_build: Option<Vec<String>>,
     pub labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]

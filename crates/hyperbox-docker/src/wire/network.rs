@@ -3,13 +3,74 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
-use super::config::EndpointAddresses;
+use super::config::{EndpointAddresses, EndpointRequest};
+
+/// The body of `POST /networks/create`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct NetworkCreateBody {
+    pub name: String,
+    /// Ignored since networks have unique names; its type is still checked.
+    pub check_duplicate: bool,
+    pub driver: String,
+    pub scope: String,
+    #[serde(rename = "EnableIPv4")]
+    pub enable_ipv4: Option<bool>,
+    #[serde(rename = "EnableIPv6")]
+    pub enable_ipv6: Option<bool>,
+    #[serde(rename = "IPAM")]
+    pub ipam: Option<Ipam>,
+    pub internal: bool,
+    pub attachable: bool,
+    pub ingress: bool,
+    pub config_only: bool,
+    pub config_from: Option<ConfigReference>,
+    pub options: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The answer to a creation.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct NetworkCreated {
+    pub id: String,
+    pub warning: String,
+}
+
+/// The body of `POST /networks/{id}/connect`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct ConnectBody {
+    pub container: String,
+    pub endpoint_config: Option<EndpointRequest>,
+}
+
+/// The body of `POST /networks/{id}/disconnect`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct DisconnectBody {
+    pub container: String,
+    pub force: bool,
+}
+
+/// What pruning networks removed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct NetworksPruned {
+    pub networks_deleted: Option<Vec<String>>,
+}
+
+/// Names the network that another one takes its configuration from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct ConfigReference {
+    pub network: String,
+}
 
 /// A container's presence in one network.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct EndpointSettings {
     #[serde(rename = "IPAMConfig")]
     pub ipam_config: Option<EndpointAddresses>,
@@ -69,7 +130,7 @@ pub(crate) struct Network {
     #[serde(rename = "Ingress")]
     pub ingress: bool,
     #[serde(rename = "ConfigFrom")]
-    pub config_from: Value,
+    pub config_from: ConfigReference,
     #[serde(rename = "ConfigOnly")]
     pub config_only: bool,
     #[serde(rename = "Containers")]
@@ -80,21 +141,27 @@ pub(crate) struct Network {
     pub labels: BTreeMap<String, String>,
 }
 
-/// The addresses of a network.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
+/// The address management of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
 pub(crate) struct Ipam {
-    pub driver: &'static str,
+    pub driver: String,
     pub options: Option<BTreeMap<String, String>>,
     pub config: Option<Vec<IpamConfig>>,
 }
 
 /// One subnet.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct IpamConfig {
+    #[serde(rename = "Subnet", skip_serializing_if = "String::is_empty")]
     pub subnet: String,
+    #[serde(rename = "IPRange", skip_serializing_if = "String::is_empty")]
+    pub range: String,
+    #[serde(rename = "Gateway", skip_serializing_if = "String::is_empty")]
     pub gateway: String,
+    #[serde(rename = "AuxiliaryAddresses", skip_serializing_if = "BTreeMap::is_empty")]
+    pub auxiliary: BTreeMap<String, String>,
 }
 
 /// A container in a network.
