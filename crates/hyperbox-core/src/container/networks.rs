@@ -59,10 +59,7 @@ pub(super) fn settle_networks(networks: &Networks, spec: &mut ContainerSpec) -> 
     if let NetworkMode::Named(name) = &spec.network {
         // By its proper name if it is known; one that is missing is an error of the start, as with Docker.
         if let Ok(record) = networks.get(name) {
-            let proper = record.name.to_string();
-            let wish = spec.networks.remove(name).unwrap_or_default();
-            spec.networks.entry(proper.clone()).or_insert(wish);
-            spec.network = NetworkMode::Named(proper);
+            spec.network = NetworkMode::Named(record.name.to_string());
         }
     }
     let primary = match &spec.network {
@@ -82,7 +79,10 @@ pub(super) fn settle_networks(networks: &Networks, spec: &mut ContainerSpec) -> 
         };
         settled.insert(proper, wish);
     }
-    settled.entry(primary.to_owned()).or_insert_with(EndpointWish::default);
+    if settled.is_empty() {
+        // Whoever names networks means those, whatever the mode says.
+        settled.insert(primary.to_owned(), EndpointWish::default());
+    }
     spec.networks = settled;
     if spec.networks.len() > 1 && spec.networks.contains_key("none") {
         return Err(ServiceError::invalid(PRIVATE));
@@ -147,7 +147,6 @@ impl Actor {
 
     /// Connects the container, now if it runs and at every start.
     pub(super) async fn connect(&mut self, network: &Arc<NetworkRecord>, wish: EndpointWish) -> Result<()> {
-        self.check_connection(network, &wish)?;
         let name = network.name.to_string();
         let alive = self.life.state.phase.is_alive();
         if self.record.spec.networks.contains_key(&name) && (alive || self.life.launching) {
@@ -159,9 +158,11 @@ impl Actor {
                 ),
             ));
         }
+        self.check_connection(network, &wish)?;
         let before = (self.record.spec.clone(), self.life.state.endpoints.clone());
         if !alive {
-            self.record.spec.networks.insert(name, wish);
+            // One that it is in already stays as it is, as with Docker.
+            self.record.spec.networks.entry(name).or_insert(wish);
             return self.record_or_undo(before);
         }
         let endpoints = self.life.state.endpoints.clone();
@@ -190,8 +191,9 @@ impl Actor {
             ));
         }
         if !self.record.spec.networks.contains_key(&name) {
+            let the = if self.life.state.phase.is_alive() { "" } else { "the " };
             return Err(ServiceError::internal(format!(
-                "container {} is not connected to network {name}",
+                "container {} is not connected to {the}network {name}",
                 self.record.id
             )));
         }

@@ -53,7 +53,9 @@ impl Networks {
         if spec.driver.is_empty() {
             spec.driver = "bridge".to_owned();
         }
-        if matches!(spec.driver.as_str(), "host" | "null") {
+        if spec.config_only {
+            spec.driver = "null".to_owned();
+        } else if matches!(spec.driver.as_str(), "host" | "null") {
             let driver = &spec.driver;
             return Err(forbidden(format!(
                 "only one instance of \"{driver}\" network is allowed"
@@ -64,6 +66,10 @@ impl Networks {
             return Err(ServiceError::conflict(format!(
                 "network with name {name} already exists"
             )));
+        }
+        if !spec.config_from.is_empty() {
+            let configuration = self.configuration(&spec.config_from)?;
+            spec.configure_from(&configuration.spec);
         }
         let record = self.decide(name, spec).await?;
         failpoint!("network.after-record");
@@ -77,6 +83,12 @@ impl Networks {
             id: record.id.clone(),
             warning: String::new(),
         })
+    }
+
+    /// Returns the network for configuration of a name.
+    fn configuration(&self, name: &str) -> Result<Arc<NetworkRecord>> {
+        let found = self.get(name).ok().filter(|record| record.spec.config_only);
+        found.ok_or_else(|| ServiceError::not_found(format!("configuration network \"{name}\" does not exist")))
     }
 
     /// Makes the host known by name to the containers of a network.
@@ -145,6 +157,13 @@ impl Networks {
         let this = self.clone();
         let removal = tokio::spawn(async move {
             let _changing = this.inner.changing.lock().await;
+            let mut others = this.list().into_iter();
+            if record.spec.config_only && others.any(|other| other.spec.config_from == record.name.as_str()) {
+                let name = &record.name;
+                return Err(forbidden(format!(
+                    "error while removing network: configuration network \"{name}\" is in use"
+                )));
+            }
             let right = this.inner.attached.begin_removal(&record.id).map_err(|busy| {
                 let message = format!("error while removing network: {}", in_use(&record, &busy));
                 forbidden(message)

@@ -51,7 +51,7 @@ impl Networks {
         if let Err(error) = result {
             let endpoints = std::mem::take(&mut joined.endpoints);
             self.release(request.container, &endpoints).await;
-            return Err(error);
+            return Err(error.in_context("failed to set up container networking"));
         }
         for endpoint in &joined.endpoints {
             self.tell("connect", request.container, endpoint);
@@ -121,6 +121,10 @@ impl Networks {
     }
 
     pub(super) fn enter(&self, network: &NetworkRecord, container: &ContainerId, name: &str) -> Result<()> {
+        if network.spec.config_only {
+            let message = "cannot create endpoint on configuration-only network";
+            return Err(super::create::forbidden(message.to_owned()));
+        }
         let entered = self.inner.attached.enter(&network.id, container, name);
         entered.map_err(|busy| match busy {
             Busy::Member => super::create::forbidden(format!(

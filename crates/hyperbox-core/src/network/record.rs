@@ -36,6 +36,10 @@ pub struct NetworkSpec {
     pub pools: Vec<PoolWish>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Only a configuration that other networks are made from; nobody can join it.
+    pub config_only: bool,
+    /// Name of the network whose configuration this one has; empty for its own.
+    pub config_from: String,
 }
 
 impl Default for NetworkSpec {
@@ -51,11 +55,24 @@ impl Default for NetworkSpec {
             address_options: BTreeMap::new(),
             pools: Vec::new(),
             labels: BTreeMap::new(),
+            config_only: false,
+            config_from: String::new(),
         }
     }
 }
 
 impl NetworkSpec {
+    /// Takes over what a network for configuration holds.
+    pub(super) fn configure_from(&mut self, configuration: &Self) {
+        self.options.clone_from(&configuration.options);
+        self.ipv4 = configuration.ipv4;
+        self.ipv6 = configuration.ipv6;
+        self.address_driver.clone_from(&configuration.address_driver);
+        self.address_options.clone_from(&configuration.address_options);
+        self.pools.clone_from(&configuration.pools);
+        self.labels.clone_from(&configuration.labels);
+    }
+
     /// Returns what the driver is asked for.
     pub(super) fn wish(&self, id: &NetworkId, name: &str) -> NetworkWish {
         NetworkWish {
@@ -63,7 +80,8 @@ impl NetworkSpec {
             name: name.to_owned(),
             predefined: is_predefined(name),
             options: self.options.clone(),
-            pools: self.pools.clone(),
+            // A configuration takes no addresses until a network is made from it.
+            pools: if self.config_only { Vec::new() } else { self.pools.clone() },
             address_options: self.address_options.clone(),
             ipv4: self.ipv4,
             ipv6: self.ipv6,
@@ -100,7 +118,7 @@ impl NetworkRecord {
 
     /// Tells whether its containers know each other by name, as in every network that a user made.
     pub fn has_names(&self) -> bool {
-        !self.is_predefined()
+        !self.is_predefined() && !self.spec.config_only
     }
 }
 
