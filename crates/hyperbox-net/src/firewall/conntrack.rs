@@ -17,6 +17,8 @@ use super::message::STRUCTURE;
 use super::packet::Ip;
 
 const SUBSYSTEM: u16 = 1;
+/// Both families.
+const UNSPECIFIED: u8 = 0;
 const GET: u16 = 1;
 const DELETE: u16 = 2;
 
@@ -45,38 +47,41 @@ struct Connection {
     name: Vec<(u16, Vec<u8>)>,
 }
 
-/// Forgets the connections that were translated to a container's address: they end at once, for both sides.
-pub(crate) fn forget_translated_to(socket: &mut Socket, address: IpAddr) -> io::Result<usize> {
-    forget(socket, Ip::of(address), |connection| {
-        connection.translated && connection.answerer.ip() == address
-    })
+/// Which connections are wrong.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wrong {
+    /// Those that were translated to these addresses: their containers are gone.
+    pub(crate) containers: BTreeSet<IpAddr>,
+    /// UDP to these places of the host that goes elsewhere than to these targets: it was there before the port was published.
+    pub(crate) datagrams: Vec<(SocketAddr, SocketAddr)>,
 }
 
-/// Forgets UDP connections to ports that were just published and were not translated to their targets.
-pub(crate) fn forget_stale_datagrams(socket: &mut Socket, ports: &[(SocketAddr, SocketAddr)]) -> io::Result<usize> {
-    let families: BTreeSet<Ip> = ports.iter().map(|(_, target)| Ip::of(target.ip())).collect();
-    let mut forgotten = 0;
-    for ip in families {
-        forgotten += forget(socket, ip, |connection| {
-            connection.protocol == Protocol::Udp.number()
-                && ports.iter().any(|(host, target)| {
-                    let addressed = host.ip().is_unspecified() || host.ip() == connection.destination.ip();
-                    let of_the_family = host.is_ipv4() == connection.destination.is_ipv4();
-                    let same_port = host.port() == connection.destination.port();
-                    // One that passes by, to some other machine, is none of ours.
-                    let ends_here = connection.translated || connection.answerer == connection.destination;
-                    addressed && of_the_family && same_port && ends_here && connection.answerer != *target
-                })
-        })?;
+impl Wrong {
+    fn is(&self, connection: &Connection) -> bool {
+        if connection.translated && self.containers.contains(&connection.answerer.ip()) {
+            return true;
+        }
+        // One that passes by, to some other machine, is none of ours.
+        let ends_here = connection.translated || connection.answerer == connection.destination;
+        connection.protocol == Protocol::Udp.number()
+            && ends_here
+            && self.datagrams.iter().any(|(host, target)| {
+                let addressed = host.ip().is_unspecified() || host.ip() == connection.destination.ip();
+                let of_the_family = host.is_ipv4() == connection.destination.is_ipv4();
+                let same_port = host.port() == connection.destination.port();
+                addressed && of_the_family && same_port && connection.answerer != *target
+            })
     }
-    Ok(forgotten)
 }
 
-fn forget(socket: &mut Socket, ip: Ip, is_wrong: impl Fn(&Connection) -> bool) -> io::Result<usize> {
-    let all = socket.dump(&message(GET, ip, flag::DUMP), |body| {
-        connection(body).filter(|connection| is_wrong(connection))
+/// Forgets connections; returns how many. They end at once, for both sides.
+///
+/// The kernel goes through its whole table for it, which takes some ten milliseconds on a big machine.
+pub(crate) fn forget(socket: &mut Socket, wrong: &Wrong) -> io::Result<usize> {
+    let all = socket.dump(&message(GET, UNSPECIFIED, flag::DUMP), |body| {
+        connection(body).filter(|connection| wrong.is(connection))
     })?;
-    let removals: Vec<_> = all.iter().map(|connection| removal(connection, ip)).collect();
+    let removals: Vec<_> = all.iter().map(removal).collect();
     let mut forgotten = 0;
     for chunk in removals.chunks(128) {
         for result in socket.results(chunk.to_vec())? {
@@ -91,12 +96,12 @@ fn forget(socket: &mut Socket, ip: Ip, is_wrong: impl Fn(&Connection) -> bool) -
     Ok(forgotten)
 }
 
-fn message(verb: u16, ip: Ip, flags: u16) -> Message {
-    Message::new((SUBSYSTEM << 8) | verb, flag::REQUEST | flags, &[ip as u8, 0, 0, 0])
+fn message(verb: u16, family: u8, flags: u16) -> Message {
+    Message::new((SUBSYSTEM << 8) | verb, flag::REQUEST | flags, &[family, 0, 0, 0])
 }
 
-fn removal(connection: &Connection, ip: Ip) -> Message {
-    let mut message = message(DELETE, ip, 0);
+fn removal(connection: &Connection) -> Message {
+    let mut message = message(DELETE, Ip::of(connection.destination.ip()) as u8, 0);
     for (kind, value) in &connection.name {
         message.bytes(*kind, value);
     }
@@ -156,6 +161,39 @@ mod tests {
         #[test]
         fn any_listing_is_read_without_panic(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
             drop(connection(&body));
+        }
+    }
+
+    #[test]
+    fn which_connections_are_wrong() {
+        let connection = |protocol, destination: &str, answerer: &str| {
+            let (destination, answerer): (SocketAddr, SocketAddr) =
+                (destination.parse().unwrap(), answerer.parse().unwrap());
+            Connection {
+                protocol,
+                destination,
+                answerer,
+                translated: destination != answerer,
+                name: Vec::new(),
+            }
+        };
+        let wrong = Wrong {
+            containers: BTreeSet::from(["10.0.0.2".parse().unwrap()]),
+            datagrams: vec![("0.0.0.0:53".parse().unwrap(), "10.0.0.9:5353".parse().unwrap())],
+        };
+        for (protocol, destination, answerer, expected) in [
+            (6, "192.0.2.1:80", "10.0.0.2:80", true),
+            (6, "10.0.0.2:80", "10.0.0.2:80", false),
+            (6, "192.0.2.1:80", "10.0.0.3:80", false),
+            (17, "192.0.2.1:53", "192.0.2.1:53", true),
+            (17, "192.0.2.1:53", "10.0.0.9:5353", false),
+            (17, "192.0.2.1:53", "10.0.0.8:5353", true),
+            (17, "192.0.2.1:54", "192.0.2.1:54", false),
+            (6, "192.0.2.1:53", "192.0.2.1:53", false),
+            (17, "[2001:db8::1]:53", "[2001:db8::1]:53", false),
+        ] {
+            let connection = connection(protocol, destination, answerer);
+            assert_eq!(wrong.is(&connection), expected, "{protocol} {destination} {answerer}");
         }
     }
 }

@@ -29,7 +29,7 @@ mod scheme;
 mod state;
 mod watch;
 
-pub(crate) use conntrack::{forget_stale_datagrams, forget_translated_to};
+pub(crate) use conntrack::{Wrong, forget};
 pub use firewall::Firewall;
 pub(crate) use network::NetworkRules;
 pub(crate) use packet::Ip;

@@ -72,10 +72,10 @@ pub(super) const RULES: [Rule; 37] = [
     // filtered too, the bridge would have to send such a packet back where it came from. A socket for all addresses answers datagrams from
     // an address of its choice: the redirection puts that right.
     rule(PORTS, "1: IPv4, own port of one address", |list| {
-        own_port_at(list, Ip::V4)
+        own_port_at(list, Ip::V4);
     }),
     rule(PORTS, "1: IPv6, own port of one address", |list| {
-        own_port_at(list, Ip::V6)
+        own_port_at(list, Ip::V6);
     }),
     rule(PORTS, "1: IPv4, own port", |list| own_port(list, Ip::V4)),
     rule(PORTS, "1: IPv6, own port", |list| own_port(list, Ip::V6)),

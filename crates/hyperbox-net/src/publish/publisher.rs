@@ -97,7 +97,6 @@ impl PortPublisher for Publisher {
         self.post(move |ports| {
             // Whoever asked may have gone away.
             drop(sender.send(ports.withdraw(&container)));
-            ports.forget_connections(&container);
         })?;
         receiver.await.map_err(|_| stopped())?
     }
@@ -132,7 +131,6 @@ impl Drop for Granted {
             if let Err(error) = ports.withdraw(&container) {
                 tracing::warn!(%container, %error, "cannot withdraw the ports of a start that was given up");
             }
-            ports.forget_connections(&container);
         });
         // It fails only when the publisher is gone, and its sockets with it.
         drop(jobs.send(job));

@@ -2,8 +2,8 @@
 //! What publishing does, step by step, on a thread of its own: one job after the other, in the network namespace of whoever started it.
 //!
 //! Order makes it safe: a port is bound before anybody hears of it, rules come last; they go first, and when a withdrawal has returned the
-//! port is free. Known connections of a removed container are forgotten behind that, but before the next job: its address may be the next
-//! container's.
+//! port is free. Known connections of a container whose ports were withdrawn are cut behind that, but before the next container with its
+//! address has any.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,14 +15,14 @@ use hyperbox_types::{ContainerId, Protocol};
 use rustix::io::Errno;
 
 use super::book::Book;
+use super::cutter::Cutter;
 use super::failure::{self, Obstacle};
 use super::forwarder::Forwarder;
 use super::holder;
 use super::plan::{Binding, Plan, Way, plans};
 use super::socket::Held;
 use crate::error::failed;
-use crate::firewall::{Firewall, PortRule, forget_stale_datagrams, forget_translated_to};
-use crate::netlink::{Family, Socket};
+use crate::firewall::{Firewall, PortRule};
 
 const FREE_NUMBERS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 /// What that file has unless somebody changed it.
@@ -34,7 +34,7 @@ const IPV6: &str = "/proc/thread-self/net/if_inet6";
 #[derive(Debug)]
 pub(super) struct Ports {
     firewall: Arc<Firewall>,
-    connections: Socket,
+    cutter: Cutter,
     forwarder: Forwarder,
     book: Book,
     /// The containers that have something published, with the addresses that lead to it.
@@ -55,7 +55,7 @@ impl Ports {
     pub(super) fn open(firewall: Arc<Firewall>) -> io::Result<Self> {
         Ok(Self {
             firewall,
-            connections: Socket::open(Family::Netfilter)?,
+            cutter: Cutter::start()?,
             forwarder: Forwarder::start()?,
             book: Book::new(free_numbers()),
             targets: BTreeMap::new(),
@@ -67,9 +67,10 @@ impl Ports {
     pub(super) fn publish(&mut self, request: &PublishRequest) -> Result<Vec<PublishedPort>, NetworkError> {
         if self.targets.contains_key(&request.container) {
             self.withdraw(&request.container)?;
-            self.forget_connections(&request.container);
         }
         let plans = plans(request, self.has_ipv6)?;
+        let targets: Vec<_> = plans.iter().flat_map(Plan::targets).collect();
+        self.cutter.wait_for(&targets);
         let mut reserved = Vec::new();
         for plan in plans {
             match self.reserve(request, plan) {
@@ -98,14 +99,15 @@ impl Ports {
         Ok(self.serve(&request.container, reserved))
     }
 
-    /// Withdraws the ports of a container: rules, then sockets. [`Ports::forget_connections`] belongs behind it.
+    /// Withdraws the ports of a container: rules, sockets, and behind that the connections.
     pub(super) fn withdraw(&mut self, container: &ContainerId) -> Result<(), NetworkError> {
-        if !self.targets.contains_key(container) {
+        let Some(targets) = self.targets.remove(container) else {
             return Ok(());
-        }
+        };
         let removed = self.firewall.remove_ports(container);
         self.forwarder.stop(container);
         self.book.remove(container);
+        self.cutter.cut(&targets);
         removed.map_err(|source| {
             failed(
                 container.as_str(),
@@ -113,17 +115,6 @@ impl Ports {
                 source,
             )
         })
-    }
-
-    /// Cuts the connections of a container whose ports were withdrawn.
-    pub(super) fn forget_connections(&mut self, container: &ContainerId) {
-        for address in self.targets.remove(container).unwrap_or_default() {
-            match forget_translated_to(&mut self.connections, address) {
-                Ok(0) => {}
-                Ok(count) => tracing::debug!(%container, count, "cut connections to a container"),
-                Err(error) => tracing::warn!(%container, %error, "connections to a container may live on"),
-            }
-        }
     }
 
     /// Takes over what living containers have, and forgets everything else.
@@ -247,17 +238,18 @@ impl Ports {
                 }
             }
         }
-        if !datagrams.is_empty()
-            && let Err(error) = forget_stale_datagrams(&mut self.connections, &datagrams)
-        {
-            tracing::warn!(%container, %error, "clients that sent datagrams already may have to wait");
-        }
+        self.cutter.cut_datagrams(datagrams);
         published.sort();
         published
     }
 }
 
 impl Plan {
+    /// Returns the addresses of the container.
+    fn targets(&self) -> impl Iterator<Item = IpAddr> {
+        self.bindings.iter().map(|binding| binding.target.ip())
+    }
+
     /// Returns the places of the host that are used under a number.
     fn hosts(&self, number: u16) -> impl Iterator<Item = SocketAddr> {
         let used = self.bindings.iter().filter(|binding| binding.way != Way::Routed);

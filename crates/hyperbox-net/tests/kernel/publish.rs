@@ -261,11 +261,10 @@ fn privileged_clients_that_were_too_early_get_through() {
         let next = world.container().await;
         let _next_server = serve_datagrams(&next.namespace, next.ipv4(), 53);
         world.publish(&next, vec![exact("53/udp", "0.0.0.0", number)]).await;
-        assert_eq!(
-            ask_again(&socket, target).unwrap().to_string(),
-            FAR4,
-            "the same socket, the new container"
-        );
+        let seen = wait_for("the same socket to reach the new container", || {
+            ask_again(&socket, target).map_err(|error| error.to_string())
+        });
+        assert_eq!(seen.to_string(), FAR4);
     });
 }
 

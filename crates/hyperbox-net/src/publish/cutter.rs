@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+//! Cuts known connections that publishing and withdrawing have made wrong, behind everybody's back.
+//!
+//! The kernel goes through its whole table for it, however few there are: nobody waits for that, and what comes while it is done is done
+//! in one go afterwards. Only a container that gets the address of one whose connections are not cut yet has to wait: its own would
+//! be cut with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::firewall::{Wrong, forget};
+use crate::netlink::{Family, Socket};
+
+const STACK: usize = 256 * 1024;
+
+/// A handle of the thread, which finishes what it was told when the handle is dropped.
+#[derive(Debug)]
+pub(super) struct Cutter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    todo: Mutex<Todo>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Todo {
+    /// Addresses of containers that are gone, each with the number of its last order.
+    containers: BTreeMap<IpAddr, u64>,
+    datagrams: Vec<(SocketAddr, SocketAddr)>,
+    orders: u64,
+    ended: bool,
+}
+
+impl Cutter {
+    /// Starts the thread in the network namespace of the calling thread.
+    pub(super) fn start() -> io::Result<Self> {
+        let mut socket = Socket::open(Family::Netfilter)?;
+        let shared = Arc::<Shared>::default();
+        let own = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("net-connections".to_owned())
+            .stack_size(STACK);
+        thread.spawn(move || while own.cut(&mut socket) {})?;
+        Ok(Self { shared })
+    }
+
+    /// Orders that connections to containers be cut that were translated to these addresses.
+    pub(super) fn cut(&self, containers: &[IpAddr]) {
+        let mut todo = self.shared.lock();
+        todo.orders += 1;
+        let order = todo.orders;
+        todo.containers
+            .extend(containers.iter().map(|address| (*address, order)));
+        self.shared.changed.notify_all();
+    }
+
+    /// Orders that UDP flows be cut that were there before ports were published: places of the host, and their targets.
+    pub(super) fn cut_datagrams(&self, ports: Vec<(SocketAddr, SocketAddr)>) {
+        if !ports.is_empty() {
+            self.shared.lock().datagrams.extend(ports);
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Waits until no connection to these addresses waits to be cut.
+    pub(super) fn wait_for(&self, containers: &[IpAddr]) {
+        let mut todo = self.shared.lock();
+        while containers.iter().any(|address| todo.containers.contains_key(address)) {
+            todo = self.shared.wait(todo);
+        }
+    }
+}
+
+impl Drop for Cutter {
+    fn drop(&mut self) {
+        self.shared.lock().ended = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Todo> {
+        self.todo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, todo: MutexGuard<'a, Todo>) -> MutexGuard<'a, Todo> {
+        self.changed.wait(todo).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for orders and does them; returns whether there can be more.
+    fn cut(&self, socket: &mut Socket) -> bool {
+        let mut todo = self.lock();
+        while todo.containers.is_empty() && todo.datagrams.is_empty() {
+            if todo.ended {
+                return false;
+            }
+            todo = self.wait(todo);
+        }
+        let last = todo.orders;
+        let wrong = Wrong {
+            containers: todo.containers.keys().copied().collect::<BTreeSet<_>>(),
+            datagrams: std::mem::take(&mut todo.datagrams),
+        };
+        drop(todo);
+        match forget(socket, &wrong) {
+            Ok(0) => {}
+            Ok(count) => tracing::debug!(count, "cut connections"),
+            Err(error) => tracing::warn!(%error, "connections to removed containers may live on"),
+        }
+        // What was ordered again meanwhile is done again.
+        self.lock().containers.retain(|_, order| *order > last);
+        self.changed.notify_all();
+        true
+    }
+}
