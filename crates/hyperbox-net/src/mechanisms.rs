@@ -11,9 +11,9 @@ use crate::config::Config;
 use crate::driver::{self, BridgeDriver};
 use crate::error::failed;
 use crate::firewall::Firewall;
-use crate::host::{HostDriver, NullDriver};
 use crate::publish::Publisher;
 use crate::sandboxes::KernelSandboxes;
+use crate::unconnected::UnconnectedDriver;
 
 /// The mechanisms of one daemon.
 #[derive(Debug)]
@@ -21,9 +21,9 @@ pub struct Mechanisms {
     /// Driver `bridge`.
     pub bridge: Arc<BridgeDriver>,
     /// Driver `host`.
-    pub host: Arc<HostDriver>,
+    pub host: Arc<UnconnectedDriver>,
     /// Driver `null`.
-    pub null: Arc<NullDriver>,
+    pub null: Arc<UnconnectedDriver>,
     /// Published ports of bridge networks.
     pub ports: Arc<Publisher>,
     /// The rules of both.
@@ -49,8 +49,8 @@ impl Mechanisms {
             bridge: Arc::new(BridgeDriver::with(config, worker, Arc::clone(&firewall))?),
             ports: Arc::new(Publisher::open(Arc::clone(&firewall))?),
             firewall,
-            host: Arc::new(HostDriver::new(home)),
-            null: Arc::new(NullDriver::new(sandboxes.clone())),
+            host: Arc::new(UnconnectedDriver::host(home, sandboxes.clone())),
+            null: Arc::new(UnconnectedDriver::null(sandboxes.clone())),
             sandboxes: Arc::new(sandboxes),
         })
     }

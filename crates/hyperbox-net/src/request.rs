@@ -169,7 +169,7 @@ fn parse_sysctls(text: &str, link: &str) -> Result<Vec<(String, String)>, String
             return Err(unrecognised(setting));
         };
         let known = *net == "net" && matches!(*family, "ipv4" | "ipv6" | "mpls") && *place == "IFNAME";
-        if !known || !plain(group) || rest.is_empty() || !rest.iter().all(|word| plain(word)) {
+        if !known || !plain(group) || rest.is_empty() || !rest.iter().all(plain) {
             return Err(unrecognised(setting));
         }
         let lower = name.to_lowercase();

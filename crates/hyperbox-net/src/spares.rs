@@ -210,9 +210,8 @@ impl Spares {
             let idle = shelf.used.elapsed();
             if idle < IDLE {
                 let (spares, network) = (self.clone(), network.clone());
-                kernel.later(IDLE.saturating_sub(idle), move |kernel| {
-                    spares.end_if_idle(kernel, &network)
-                });
+                let rest = IDLE.saturating_sub(idle);
+                kernel.later(rest, move |kernel| spares.end_if_idle(kernel, &network));
                 return;
             }
             shelves.remove(network)

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::machine::{Net, default_wish, host_links, inside, json, links, on_a_machine, ruleset, run, subnet, wish};
+use crate::machine::{
+    Net, default_wish, host_links, inside, json, links, on_a_machine, request, ruleset, run, subnet, wish,
+};
 use futures_util::FutureExt as _;
 use hyperbox_core::seam::{NetworkDriver, NetworkWish};
-use hyperbox_net::{BridgeDriver, Config};
+use hyperbox_net::{BridgeDriver, Config, Mechanisms};
+use hyperbox_testkit::conformance::network::Traits;
 use hyperbox_testkit::{conformance, wait_for_async};
 use hyperbox_types::ErrorKind;
 use serde_json::json;
@@ -14,16 +17,42 @@ use serde_json::json;
 #[test]
 fn privileged_the_seam_s_suite() {
     on_a_machine(|| async {
+        for spares in [0, 2] {
+            let run_dir = tempfile::tempdir().unwrap();
+            let path = run_dir.path().to_owned();
+            conformance::network::check_all(move || {
+                let config = Config {
+                    run_dir: path.clone(),
+                    spares,
+                    ..Config::default()
+                };
+                Arc::new(BridgeDriver::open(config).unwrap()) as Arc<dyn NetworkDriver>
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn privileged_the_seam_s_suite_of_networks_that_are_none() {
+    on_a_machine(|| async {
         let run_dir = tempfile::tempdir().unwrap();
-        let path = run_dir.path().to_owned();
-        conformance::network::check_all(move || {
-            let config = Config {
-                run_dir: path.clone(),
-                ..Config::default()
-            };
-            Arc::new(BridgeDriver::open(config).unwrap()) as Arc<dyn NetworkDriver>
-        })
-        .await;
+        let config = Config {
+            run_dir: run_dir.path().to_owned(),
+            ..Config::default()
+        };
+        let mechanisms = Mechanisms::open(config).unwrap();
+        for driver in [&mechanisms.host, &mechanisms.null] {
+            let driver: Arc<dyn NetworkDriver> = Arc::clone(driver) as _;
+            conformance::network::check_with(|| Arc::clone(&driver), &Traits::default()).await;
+        }
+        let network = mechanisms.host.choose(wish("host"), &[]).await.unwrap();
+        let sandbox = mechanisms.host.open(request(&network)).await.unwrap();
+        run("ip", &["link", "add", "witness", "type", "bridge"]);
+        assert_eq!(inside(&sandbox.namespace, links), ["lo", "witness"]);
+        let sandbox = mechanisms.null.open(request(&network)).await.unwrap();
+        assert_eq!(inside(&sandbox.namespace, links), ["lo"]);
+        assert!(sandbox.endpoint.addresses().next().is_none() && sandbox.endpoint.link.is_empty());
     });
 }
 

@@ -112,7 +112,7 @@ fn privileged_spares_go_with_their_network_and_with_the_daemon() {
         let (network, config) = (net.network.clone(), net.config.clone());
         drop(net);
         there_are(1).await;
-        assert_eq!(host_links(), [living.endpoint.host_link.clone()]);
+        assert_eq!(host_links()[0], living.endpoint.host_link);
         let after = BridgeDriver::open(config).unwrap();
         let endpoints = [(container_id(), living.endpoint.clone())];
         after.adopt(std::slice::from_ref(&network), &endpoints).await.unwrap();
