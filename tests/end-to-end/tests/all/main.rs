@@ -24,6 +24,7 @@ mod login;
 mod logs;
 mod mistakes;
 mod mounts;
+mod network_commands;
 mod networks;
 mod races;
 mod registry_faults;
