@@ -46,10 +46,23 @@ pub(crate) fn open() -> io::Result<NameSockets> {
         (UDP, datagrams.local_addr()?.port()),
         (TCP, connections.local_addr()?.port()),
     ];
+    set_rules(&mut Socket::open(Family::Netfilter)?, ports)?;
+    Ok(NameSockets { datagrams, connections })
+}
+
+/// Replacing is kept for namespaces that need it: after a removal, closing the socket waits for a grace period (`nft_rcv_nl_event` in the
+/// kernel), 10–20 ms.
+fn set_rules(socket: &mut Socket, ports: [(u8, u16); 2]) -> io::Result<()> {
     let [high, low] = SUBSYSTEM.to_be_bytes();
     let edge = |kind| Message::new(kind, flag::REQUEST, &[0, 0, high, low]);
-    Socket::open(Family::Netfilter)?.batch(edge(BATCH_BEGIN), table(ports), edge(BATCH_END))?;
-    Ok(NameSockets { datagrams, connections })
+    match socket.batch(edge(BATCH_BEGIN), table(ports), edge(BATCH_END)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let mut messages = vec![message(DELETE_TABLE, 0)];
+            messages.extend(table(ports));
+            socket.batch(edge(BATCH_BEGIN), messages, edge(BATCH_END))
+        }
+        result => result,
+    }
 }
 
 fn message(verb: u16, flags: u16) -> Message {
@@ -58,7 +71,7 @@ fn message(verb: u16, flags: u16) -> Message {
     message
 }
 
-/// The messages that replace whatever there is.
+/// The messages that make the table.
 fn table(ports: [(u8, u16); 2]) -> Vec<Message> {
     let mut chain = message(NEW_CHAIN, flag::CREATE | flag::EXCLUSIVE);
     chain
@@ -70,9 +83,6 @@ fn table(ports: [(u8, u16); 2]) -> Vec<Message> {
         })
         .text(7, "nat");
     let mut messages = vec![
-        // Deleting needs something to delete.
-        message(NEW_TABLE, flag::CREATE),
-        message(DELETE_TABLE, 0),
         message(NEW_TABLE, flag::CREATE | flag::EXCLUSIVE),
         chain,
     ];
