@@ -18,7 +18,7 @@ use hyperbox_types::{ContainerId, ErrorKind};
 use crate::{container_id, network_id};
 
 /// Has room for five containers beside network, gateway and broadcast address.
-const SMALL: &str = "198.18.0.0/29";
+pub const SMALL: &str = "198.18.0.0/29";
 const ROOM: usize = 5;
 
 /// What a driver is known to do, where drivers differ.
@@ -26,6 +26,8 @@ const ROOM: usize = 5;
 pub struct Traits {
     /// Gives addresses out of the wished subnets itself.
     pub manages_addresses: bool,
+    /// Refuses a wish for a subnet; its options lead it to [`SMALL`].
+    pub chooses_subnets: bool,
     /// Names the link on the host after a wish, and puts a link of its own there for each container.
     pub makes_host_links: bool,
     /// Options that every network of this driver needs.
@@ -37,6 +39,7 @@ impl Traits {
     pub fn bridge() -> Self {
         Self {
             manages_addresses: true,
+            chooses_subnets: false,
             makes_host_links: true,
             options: BTreeMap::new(),
         }
@@ -67,12 +70,13 @@ pub async fn check_with(fresh: impl Fn() -> Arc<dyn NetworkDriver>, traits: &Tra
     }
     if traits.makes_host_links {
         check_choices(&*fresh(), traits).await;
+        check_ipv6(&*fresh(), traits).await;
     }
 }
 
 fn wish(traits: &Traits, subnet: Option<&str>) -> NetworkWish {
     let id = network_id();
-    let pools = subnet.map(|subnet| PoolWish {
+    let pools = subnet.filter(|_| !traits.chooses_subnets).map(|subnet| PoolWish {
         subnet: Some(subnet.parse().expect(subnet)),
         ..PoolWish::default()
     });
@@ -249,6 +253,47 @@ async fn check_release(driver: &dyn NetworkDriver, traits: &Traits) {
         "a late release must not free the next owner's address: {refused}"
     );
     drop(again);
+    driver.remove(&network).await.expect("remove");
+}
+
+/// A network has the families that were wished for, and wishes are kept in each.
+async fn check_ipv6(driver: &dyn NetworkDriver, traits: &Traits) {
+    let mut both = wish(traits, Some(SMALL));
+    both.ipv6 = true;
+    both.pools.push(PoolWish {
+        subnet: "fd00:198:18::/64".parse().ok(),
+        ..PoolWish::default()
+    });
+    let network = driver.choose(both, &[]).await.expect("choose");
+    let families: Vec<_> = network.pools.iter().map(|pool| pool.subnet.addr().is_ipv6()).collect();
+    assert_eq!(families, [false, true]);
+    driver.ensure(&network).await.expect("ensure");
+    let (_, one, _one) = open(driver, &network).await;
+    let mut wished = request(&network);
+    wished.endpoint.ipv6 = "fd00:198:18::77".parse().ok();
+    let container = wished.container.clone();
+    let two = driver.open(wished.clone()).await.expect("open");
+    assert_eq!(two.endpoint.ipv6, "fd00:198:18::77/64".parse().ok());
+    assert!(two.endpoint.ipv4.is_some() && two.endpoint.ipv4 != one.ipv4);
+    assert_eq!(one.ipv6.map(|net| net.prefix_len()), Some(64));
+    assert_eq!(one.gateway_ipv6.map(IpAddr::V6), network.pools[1].gateway);
+    wished.container = container_id();
+    let refused = driver.open(wished.clone()).await.expect_err("must be refused");
+    assert!(is_taken(&refused), "{refused}");
+    let endpoint = two.endpoint.clone();
+    drop(two);
+    driver.release(&container, &endpoint).await.expect("release");
+    let _two = driver.open(wished).await.expect("open");
+    let mut alone = wish(traits, None);
+    (alone.ipv4, alone.ipv6) = (false, true);
+    let only = driver
+        .choose(alone, std::slice::from_ref(&network))
+        .await
+        .expect("choose");
+    driver.ensure(&only).await.expect("ensure");
+    let (_, third, _third) = open(driver, &only).await;
+    assert!(third.ipv4.is_none() && third.ipv6.is_some(), "{third:?}");
+    driver.remove(&only).await.expect("remove");
     driver.remove(&network).await.expect("remove");
 }
 
