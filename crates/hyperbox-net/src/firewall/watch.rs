@@ -2,8 +2,8 @@
 //! Notices when somebody else changes nftables, and has the firewall restore what is ours.
 //!
 //! The kernel announces every transaction, change by change, and at its end the process that made it. Our own are passed over. One thread,
-//! asleep but for such announcements; it ends with the firewall. After it had to restore something it pauses, so that two programs that
-//! remove each other's rules do not take a processor.
+//! asleep but for such announcements; it ends with the firewall. After each look it pauses, so that others may change much and often, and two
+//! programs that remove each other's rules do not take a processor.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -67,7 +67,8 @@ fn run(socket: &OwnedFd, ended: &UnixStream, firewall: &Weak<Firewall>) -> io::R
         };
         let table = strong.table().to_owned();
         let noticed = notice(socket, &mut buffer, &table, &mut concerned)?;
-        if noticed && restore(&strong) {
+        if noticed {
+            restore(&strong);
             drop(strong);
             if has_ended(ended, None, Some(PAUSE))? {
                 return Ok(());
@@ -129,21 +130,12 @@ fn read(kind: u16, body: &[u8], table: &str, concerned: &mut bool) -> bool {
     false
 }
 
-/// Returns whether something had to be restored, or could not be.
-fn restore(firewall: &Firewall) -> bool {
+fn restore(firewall: &Firewall) {
+    let table = firewall.table();
     match firewall.reassert() {
-        Ok(false) => false,
-        Ok(true) => {
-            tracing::warn!(
-                table = firewall.table(),
-                "somebody changed our nftables rules: they were restored"
-            );
-            true
-        }
-        Err(error) => {
-            tracing::warn!(table = firewall.table(), %error, "cannot restore the nftables rules");
-            true
-        }
+        Ok(false) => {}
+        Ok(true) => tracing::warn!(table, "somebody changed our nftables rules: they were restored"),
+        Err(error) => tracing::warn!(table, %error, "cannot restore the nftables rules"),
     }
 }
 

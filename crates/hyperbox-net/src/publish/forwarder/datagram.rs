@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! UDP: a socket to the container for each client, so that answers find their way back, until both are silent for a while.
+//!
+//! A socket for all addresses answers from the address that the machine would choose for the client. A machine with several addresses on
+//! one way may so answer from another one than was asked; the kernel's translation, which serves nearly everybody, never does.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,6 +18,8 @@ use tokio::time::{Instant, sleep_until};
 const SILENCE: Duration = Duration::from_secs(90);
 /// Clients of a socket at a time; datagrams of others are dropped.
 const FLOWS: usize = 1024;
+/// Datagrams that are read before others get their turn.
+const BURST: usize = 64;
 /// Longest datagram (RFC 768).
 const LONGEST: usize = 65_535;
 
@@ -37,47 +42,66 @@ impl Flow {
 
 /// Carries datagrams until it is dropped. Only this future owns the socket, so that dropping it frees the port.
 pub(super) async fn serve(socket: UdpSocket, target: SocketAddr) -> io::Result<()> {
-    let socket = Arc::new(socket);
-    let mut flows: HashMap<SocketAddr, Arc<Flow>> = HashMap::new();
-    let mut answers = JoinSet::new();
-    let mut buffer = vec![0; LONGEST];
+    let mut clients = Clients {
+        socket: Arc::new(socket),
+        target,
+        flows: HashMap::new(),
+        answers: JoinSet::new(),
+    };
     loop {
-        let (length, client) = tokio::select! {
-            received = socket.recv_from(&mut buffer) => match received {
-                Ok(received) => received,
-                // What a client's machine says of an earlier answer is no failure of the socket.
-                Err(error) => {
-                    tracing::debug!(%target, %error, "cannot receive a datagram");
-                    tokio::task::yield_now().await;
-                    continue;
-                }
-            },
-            Some(ended) = answers.join_next() => {
+        tokio::select! {
+            ready = clients.socket.readable() => ready?,
+            Some(ended) = clients.answers.join_next() => {
                 if let Ok(client) = ended {
-                    flows.remove(&client);
+                    clients.flows.remove(&client);
                 }
                 continue;
             }
-        };
-        let flow = match flows.get(&client) {
-            Some(flow) => Arc::clone(flow),
-            None if flows.len() >= FLOWS => continue,
-            None => match open(target).await {
+        }
+        // Sockets that are silent, which most are, take no memory for datagrams.
+        let mut datagram = Vec::with_capacity(LONGEST);
+        for _ in 0..BURST {
+            datagram.clear();
+            match clients.socket.try_recv_buf_from(&mut datagram) {
+                Ok((_, client)) => clients.carry(client, &datagram).await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // What a client's machine says of an earlier answer is no failure of the socket.
+                Err(error) => tracing::debug!(%target, %error, "cannot receive a datagram"),
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+struct Clients {
+    socket: Arc<UdpSocket>,
+    target: SocketAddr,
+    flows: HashMap<SocketAddr, Arc<Flow>>,
+    answers: JoinSet<SocketAddr>,
+}
+
+impl Clients {
+    async fn carry(&mut self, client: SocketAddr, datagram: &[u8]) {
+        let flow = match self.flows.get(&client) {
+            Some(flow) => flow,
+            None if self.flows.len() >= FLOWS => return,
+            None => match open(self.target).await {
                 Ok(flow) => {
                     let flow = Arc::new(flow);
-                    flows.insert(client, Arc::clone(&flow));
-                    answers.spawn(answer(Arc::downgrade(&socket), Arc::clone(&flow), client));
-                    flow
+                    let answer = answer(Arc::downgrade(&self.socket), Arc::clone(&flow), client);
+                    self.answers.spawn(answer);
+                    self.flows.entry(client).or_insert(flow)
                 }
                 Err(error) => {
-                    tracing::debug!(%target, %error, "cannot open a socket to a container");
-                    continue;
+                    tracing::debug!(target = %self.target, %error, "cannot open a socket to a container");
+                    return;
                 }
             },
         };
         flow.touch();
-        if let Err(error) = flow.socket.send(&buffer[..length]).await {
-            tracing::trace!(%target, %error, "a datagram was not taken");
+        // A full buffer loses datagrams, as the network may.
+        if let Err(error) = flow.socket.try_send(datagram) {
+            tracing::trace!(target = %self.target, %error, "a datagram was not taken");
         }
     }
 }
@@ -97,11 +121,10 @@ async fn open(target: SocketAddr) -> io::Result<Flow> {
 
 /// Carries the container's answers to one client; returns the client when both have been silent.
 async fn answer(to: Weak<UdpSocket>, flow: Arc<Flow>, client: SocketAddr) -> SocketAddr {
-    let mut buffer = vec![0; LONGEST];
     loop {
         let end = flow.end();
-        let received = tokio::select! {
-            received = flow.socket.recv(&mut buffer) => received,
+        let ready = tokio::select! {
+            ready = flow.socket.readable() => ready,
             () = sleep_until(end) => {
                 if flow.end() <= Instant::now() {
                     return client;
@@ -109,17 +132,23 @@ async fn answer(to: Weak<UdpSocket>, flow: Arc<Flow>, client: SocketAddr) -> Soc
                 continue;
             }
         };
-        let Some(socket) = to.upgrade() else {
+        let Some(socket) = to.upgrade().filter(|_| ready.is_ok()) else {
             return client;
         };
-        match received {
-            // A full buffer loses datagrams, as the network may.
-            Ok(length) => match socket.try_send_to(&buffer[..length], client) {
-                Ok(_) => flow.touch(),
-                Err(error) => tracing::trace!(%client, %error, "an answer was not taken"),
-            },
-            // Nobody listens in the container: the client hears nothing, as from the kernel's translation.
-            Err(error) => tracing::trace!(%client, %error, "no answer"),
+        let mut datagram = Vec::with_capacity(LONGEST);
+        for _ in 0..BURST {
+            datagram.clear();
+            match flow.socket.try_recv_buf(&mut datagram) {
+                Ok(_) => match socket.try_send_to(&datagram, client) {
+                    Ok(_) => flow.touch(),
+                    Err(error) => tracing::trace!(%client, %error, "an answer was not taken"),
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // Nobody listens in the container: the client hears nothing, as from the kernel's translation.
+                Err(error) => tracing::trace!(%client, %error, "no answer"),
+            }
         }
+        drop(socket);
+        tokio::task::yield_now().await;
     }
 }

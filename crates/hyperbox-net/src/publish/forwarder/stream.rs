@@ -24,16 +24,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn serve(listener: TcpListener, target: SocketAddr, connections: Arc<Semaphore>) -> io::Result<()> {
     let mut carried = JoinSet::new();
     loop {
-        let permit = Arc::clone(&connections)
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = carried.join_next() => continue,
         };
         match accepted {
             Ok((client, _)) => {
+                // One waits here for its turn, the others in the backlog.
+                let permit = Arc::clone(&connections)
+                    .acquire_owned()
+                    .await
+                    .map_err(io::Error::other)?;
                 carried.spawn(async move {
                     if let Err(error) = carry(client, target).await {
                         tracing::debug!(%target, %error, "a forwarded connection broke");
