@@ -45,6 +45,12 @@ async fn names_conform() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_conform() {
+    let ports = super::FakePorts::default();
+    conformance::ports::check_all(|| Arc::new(ports.clone())).await;
+}
+
 #[test]
 fn records_conform() {
     conformance::records::run(|| Arc::new(MemoryRecords::new()));
