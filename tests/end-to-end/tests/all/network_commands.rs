@@ -52,14 +52,18 @@ fn privileged_predefined_networks_are_listed_and_stay() {
 #[test]
 fn privileged_a_network_lives_and_is_removed() {
     let environment = TestEnvironment::with_starter();
+    // What one daemon has just used is not free for another one on the machine: no two runs use the same.
+    let process = std::process::id();
+    let prefix = format!("10.{}.{}", 128 + process / 256 % 128, process % 256);
+    let at = |host: &str| format!("{prefix}.{host}");
     let id = environment
         .hb([
             "network",
             "create",
             "--subnet",
-            "10.213.7.0/24",
+            &at("0/24"),
             "--gateway",
-            "10.213.7.1",
+            &at("1"),
             "--label",
             "purpose=test",
             "own",
@@ -71,7 +75,7 @@ fn privileged_a_network_lives_and_is_removed() {
         .exits_with(1)
         .complains("Error response from daemon: network with name own already exists");
     let _refused = environment
-        .hb(["network", "create", "--subnet", "10.213.7.0/25", "other"])
+        .hb(["network", "create", "--subnet", &at("0/25"), "other"])
         .exits_with(1)
         .complains("Pool overlaps with other one on this address space");
     assert_eq!(
@@ -84,7 +88,7 @@ fn privileged_a_network_lives_and_is_removed() {
                 "own"
             ])
             .succeeds(),
-        r#"own [{"Subnet":"10.213.7.0/24","Gateway":"10.213.7.1"}] test"#
+        format!(r#"own [{{"Subnet":"{prefix}.0/24","Gateway":"{prefix}.1"}}] test"#)
     );
     assert_eq!(
         environment
@@ -99,15 +103,12 @@ fn privileged_a_network_lives_and_is_removed() {
             "--network",
             "name=own,alias=first",
             "--ip",
-            "10.213.7.9",
+            &at("9"),
         ],
         &["sleep", "600"],
     );
     let address = "{{(index .NetworkSettings.Networks \"own\").IPAddress}}";
-    assert_eq!(
-        environment.hb(["inspect", "-f", address, "member"]).succeeds(),
-        "10.213.7.9"
-    );
+    assert_eq!(environment.hb(["inspect", "-f", address, "member"]).succeeds(), at("9"));
     let _refused = environment
         .hb(["network", "rm", "own"])
         .exits_with(1)
@@ -118,7 +119,7 @@ fn privileged_a_network_lives_and_is_removed() {
             "network",
             "connect",
             "--ip",
-            "10.213.7.77",
+            &at("77"),
             "--alias",
             "second",
             "own",
@@ -128,10 +129,7 @@ fn privileged_a_network_lives_and_is_removed() {
     ] {
         assert_eq!(environment.hb(words).succeeds(), "", "{words:?}");
     }
-    assert_eq!(
-        environment.hb(["inspect", "-f", address, "late"]).succeeds(),
-        "10.213.7.77"
-    );
+    assert_eq!(environment.hb(["inspect", "-f", address, "late"]).succeeds(), at("77"));
     let _refused = environment
         .hb(["network", "connect", "own", "nosuch"])
         .exits_with(1)
