@@ -7,6 +7,7 @@
 pub mod content;
 pub mod names;
 pub mod network;
+pub mod ports;
 pub mod records;
 pub mod snapshot;
 pub mod task;
