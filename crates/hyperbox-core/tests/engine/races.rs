@@ -480,12 +480,9 @@ async fn a_dropped_creation_leaks_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_renames_leave_one_name() {
     let (_world, engine) = with_app().await;
-    create(&engine, "web", spec()).await;
-    let rename = |name: &str| {
-        engine
-            .containers
-            .rename("web", ContainerName::parse(name).expect("name"))
-    };
+    // By its id: once the first has renamed it, the old name may lead nowhere before the second looks for it.
+    let id = create(&engine, "web", spec()).await;
+    let rename = |name: &str| engine.containers.rename(&id, ContainerName::parse(name).expect("name"));
     let (one, other) = tokio::join!(rename("one"), rename("other"));
     assert!(one.is_ok() && other.is_ok());
     let now = engine.containers.list()[0].name.to_string();
