@@ -91,7 +91,7 @@ impl Table {
     pub(super) fn find(&self, reference: &str) -> Result<Handle> {
         let not_found = || ServiceError::not_found(format!("No such container: {reference}"));
         if reference.is_empty() {
-            return Err(ServiceError::invalid("No container name or ID supplied"));
+            return Err(ServiceError::invalid("invalid name or ID supplied: \"\""));
         }
         let entries = self.read();
         if let Ok(id) = ContainerId::parse(reference)

@@ -43,8 +43,14 @@ pub(crate) fn complete(mut host: HostConfig, spec: &ContainerSpec, defaults: &De
         host.runtime.clone_from(&defaults.runtime);
     }
     host.log_config.driver.clone_from(&spec.log.driver);
-    if spec.network == NetworkMode::Default {
-        "bridge".clone_into(&mut host.network_mode);
+    if matches!(host.network_mode.as_str(), "" | "default") {
+        host.network_mode = match &spec.network {
+            NetworkMode::Host => "host".to_owned(),
+            NetworkMode::Named(name) => name.clone(),
+            NetworkMode::Container(container) => format!("container:{container}"),
+            NetworkMode::None => "none".to_owned(),
+            NetworkMode::Default => "bridge".to_owned(),
+        };
     }
     if host.restart_policy.name.is_empty() {
         "no".clone_into(&mut host.restart_policy.name);

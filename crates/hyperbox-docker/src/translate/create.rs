@@ -111,7 +111,12 @@ pub(crate) fn translate(body: CreateBody, platform: Option<Platform>, defaults: 
             .filter(|command| !command.is_empty()),
     };
     let volumes_from = volumes_from::volumes_from(host)?;
-    let document = DoorDocument::of(&body, complete(body.host_config.clone(), &spec, defaults));
+    let mut host_config = body.host_config.clone();
+    if body.network_disabled && matches!(host_config.network_mode.as_str(), "" | "default") {
+        // A container without a network has the mode of the others.
+        "bridge".clone_into(&mut host_config.network_mode);
+    }
+    let document = DoorDocument::of(&body, complete(host_config, &spec, defaults));
     Ok(Translated {
         spec,
         document,

@@ -133,12 +133,6 @@ async fn refusals() {
             "No such container: nosuch",
         ),
         (
-            "/containers/create",
-            json!({ "Image": image, "HostConfig": { "NetworkMode": "nosuch" } }),
-            404,
-            "network nosuch not found",
-        ),
-        (
             "/containers/create?platform=bogus/",
             json!({ "Image": image }),
             400,

@@ -72,8 +72,8 @@ async fn refusals() {
         (
             Method::POST,
             "/networks/create",
-            501,
-            "user-defined networks are not supported by this version of HyperBox",
+            400,
+            "invalid name: name is empty",
         ),
         (
             Method::POST,
