@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! A bridge network in the kernel: made, checked, removed. Runs on the worker's thread.
 //!
-//! Nothing is remembered here: each operation looks at what there is, so that one that died half-way is finished by the next.
+//! Nothing is remembered here: each operation looks at what there is, so that one that died half-way is finished by the next. Bridges that
+//! are made here have an alias that says so; a bridge that a user made and gave to a network stays when the network goes.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,9 +21,6 @@ use crate::options::{BridgeOptions, GatewayMode};
 use crate::route::{self, Address};
 use crate::sysctl;
 use crate::worker::Kernel;
-
-/// Marks bridges that were made here; a bridge that a user made and gave to a network stays when the network goes.
-const ALIAS: &str = "hyperbox";
 
 /// A network's settings, checked.
 #[derive(Debug, Clone)]
@@ -86,7 +84,7 @@ impl BridgeNetwork {
     pub(crate) fn ensure(&self, kernel: &mut Kernel, firewall: &Firewall) -> Result<u32, NetworkError> {
         let name = self.link();
         let error = |operation: &'static str| move |source| failed(name, operation, source);
-        let index = self.ensure_link(&mut kernel.route)?;
+        let index = self.ensure_link(kernel)?;
         for address in self.addresses() {
             let address = Address { link: index, address };
             route::add_address(&mut kernel.route, address).map_err(error("give the bridge its address"))?;
@@ -107,14 +105,16 @@ impl BridgeNetwork {
         Ok(())
     }
 
-    fn ensure_link(&self, socket: &mut Socket) -> Result<u32, NetworkError> {
+    fn ensure_link(&self, kernel: &mut Kernel) -> Result<u32, NetworkError> {
         let (name, mtu) = (self.link(), self.settings.mtu);
         let error = |operation: &'static str| move |source| failed(name, operation, source);
+        let alias = link_name::alias(&kernel.instance);
+        let socket = &mut kernel.route;
         let find = |socket: &mut Socket| route::find(socket, name).map_err(error("look for the bridge"));
         let mut found = find(socket)?;
         if found.is_none() {
             route::create_bridge(socket, name, self.mac(), mtu).map_err(error("make the bridge"))?;
-            route::set_alias(socket, name, ALIAS).map_err(error("mark the bridge"))?;
+            route::set_alias(socket, name, &alias).map_err(error("mark the bridge"))?;
             found = find(socket)?;
         }
         let Some(link) = found else {
@@ -151,10 +151,10 @@ pub(crate) fn remove(kernel: &mut Kernel, name: &str, firewall: &Firewall) -> Re
 }
 
 fn is_ours(bridge: &route::Link) -> bool {
-    bridge.alias.as_deref() == Some(ALIAS) || link_name::is_made_up_bridge(&bridge.name)
+    bridge.alias.as_deref().is_some_and(link_name::is_alias) || link_name::is_made_up_bridge(&bridge.name)
 }
 
-/// Removes the host links on `bridges` that no endpoint has.
+/// Removes the host links on `bridges` that no endpoint has, and the instance's bridges that are not among them.
 pub(crate) fn remove_leaks(
     kernel: &mut Kernel,
     bridges: &BTreeSet<String>,
@@ -170,6 +170,14 @@ pub(crate) fn remove_leaks(
     });
     let leaks: Vec<_> = leaks.map(|link| link.name.clone()).collect();
     let removed = route::remove_all(&mut kernel.route, &leaks).map_err(error("remove leaked links"))?;
+    let alias = link_name::alias(&kernel.instance);
+    let is_forgotten = |link: &&route::Link| {
+        link.is_bridge() && link.alias.as_deref() == Some(&alias) && !bridges.contains(&link.name)
+    };
+    for link in links.iter().filter(is_forgotten) {
+        route::remove(&mut kernel.route, link.index).map_err(error("remove a leaked bridge"))?;
+        tracing::info!(bridge = link.name, "removed a bridge that no network has");
+    }
     if removed > 0 {
         tracing::info!(removed, "removed host links that no container has");
     }

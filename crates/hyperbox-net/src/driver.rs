@@ -324,7 +324,7 @@ impl Drop for Made {
 /// Starts the thread that drivers and sandboxes share, in the network namespace of the calling thread.
 pub(crate) fn start_worker(config: &Config) -> Result<Worker, NetworkError> {
     let start = |operation: &'static str| move |source| failed(&config.instance, operation, source);
-    let kernel = Kernel::open().map_err(start("open netlink sockets"))?;
+    let kernel = Kernel::open(&config.instance).map_err(start("open netlink sockets"))?;
     Worker::start(kernel).map_err(start("start the network thread"))
 }
 

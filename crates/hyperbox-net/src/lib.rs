@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! Container networks: bridges, veth pairs, address management and nftables, by netlink alone.
 //!
-//! [`BridgeDriver`] implements core's `NetworkDriver`. Below it lie, from pure to effectful:
-//! - `allocation`, `choice`, `options`, `request`, `link_name`, `mac_address`, `resolver`: decisions, tested as tables and properties;
+//! [`Mechanisms`] is what a daemon wires. Below it lie, from pure to effectful:
+//! - `allocation`, `choice`, `pool_check`, `options`, `request`, `link_name`, `mac_address`, `resolver`: decisions, tested as tables and
+//!   properties; `membership`: who has which address;
 //! - `netlink`: the message format and the socket; `route` (rtnetlink) and `firewall` (nfnetlink) speak it;
-//! - `namespace`, `worker`, `teardown`: the three threads that may block in the kernel;
-//! - `bridge`, `endpoint` and `driver`: what the seam promises.
+//! - `namespace`, `worker`, `teardown`, `watch`: the threads that may block in the kernel;
+//! - `bridge`, `endpoint`, `open_sandbox`, `spares` and `driver`: bridge networks; `unconnected`: the networks that are none;
+//!   `sandboxes`: namespaces without regard to a network, `name_rules` their sockets for the name service;
+//! - `publish`: ports of the host that lead to containers.
 //!
 //! No program is executed: starting `ip` or `nft` costs more than everything that is done here for a container.
 #![forbid(unsafe_code)]

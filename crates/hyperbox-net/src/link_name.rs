@@ -59,6 +59,16 @@ pub(crate) fn table(instance: &str) -> String {
     }
 }
 
+/// Returns the alias of the bridges that an instance made.
+pub(crate) fn alias(instance: &str) -> String {
+    format!("hyperbox:{instance}")
+}
+
+/// Returns whether an alias is one that [`alias`] makes, for whatever instance.
+pub(crate) fn is_alias(text: &str) -> bool {
+    text.starts_with("hyperbox:")
+}
+
 /// Returns whether a text can name an instance.
 pub(crate) fn is_instance(text: &str) -> bool {
     (1..=63).contains(&text.len())

@@ -82,10 +82,7 @@ fn table(ports: [(u8, u16); 2]) -> Vec<Message> {
                 .network_number(2, PRIORITY.cast_unsigned());
         })
         .text(7, "nat");
-    let mut messages = vec![
-        message(NEW_TABLE, flag::CREATE | flag::EXCLUSIVE),
-        chain,
-    ];
+    let mut messages = vec![message(NEW_TABLE, flag::CREATE | flag::EXCLUSIVE), chain];
     messages.extend(ports.map(|(protocol, port)| rule(protocol, port)));
     messages
 }

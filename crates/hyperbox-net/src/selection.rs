@@ -95,7 +95,6 @@ fn check_name(network: &str, link: &str) -> Result<(), NetworkError> {
 }
 
 fn subnets(networks: &[NetworkSettings]) -> Vec<ipnet::IpNet> {
-    // Macvlan networks are subnets of somebody else's link, and one link may have several with the same subnet.
     let pools = networks.iter().flat_map(|network| &network.pools);
     pools.map(|pool| pool.subnet).collect()
 }

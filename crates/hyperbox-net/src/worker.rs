@@ -29,6 +29,8 @@ const STACK: usize = 256 * 1024;
 /// What jobs work with.
 #[derive(Debug)]
 pub(crate) struct Kernel {
+    /// Name of the instance; what is made here is marked with it.
+    pub(crate) instance: String,
     pub(crate) route: Socket,
     pub(crate) namespaces: Namespaces,
     home: OwnedFd,
@@ -38,8 +40,9 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// Opens everything in the network namespace of the calling thread.
-    pub(crate) fn open() -> io::Result<Self> {
+    pub(crate) fn open(instance: &str) -> io::Result<Self> {
         Ok(Self {
+            instance: instance.to_owned(),
             route: Socket::open(Family::Route)?,
             namespaces: Namespaces::start()?,
             home: network_namespace::current()?,
@@ -187,7 +190,7 @@ mod tests {
         later.push(Duration::ZERO, log(&entries, 2));
         later.push(Duration::ZERO, log(&entries, 3));
         sender.send(log(&entries, 1)).unwrap();
-        let mut kernel = Kernel::open().unwrap();
+        let mut kernel = Kernel::open("test").unwrap();
         for _ in 0..4 {
             next(&receiver, &mut later).unwrap()(&mut kernel);
         }

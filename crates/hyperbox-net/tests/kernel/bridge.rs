@@ -199,6 +199,22 @@ fn privileged_adopt_removes_leaks_and_nothing_else() {
 }
 
 #[test]
+fn privileged_a_bridge_that_no_network_has_is_removed_at_start() {
+    on_a_machine(|| async {
+        let net = Net::new().await;
+        let forgotten = net.another(wish("forgotten")).await;
+        run("ip", &["link", "add", "br-0123456789ab", "type", "bridge"]);
+        let (config, network) = (net.config.clone(), net.network.clone());
+        drop(net);
+        let driver = BridgeDriver::open(config).unwrap();
+        driver.adopt(std::slice::from_ref(&network), &[]).await.unwrap();
+        assert!(!links().contains(&forgotten.link), "{:?}", links());
+        assert!(links().contains(&"br-0123456789ab".to_owned()), "it is somebody else's");
+        assert!(links().contains(&"hyperbox0".to_owned()));
+    });
+}
+
+#[test]
 fn privileged_a_restarted_driver_finds_its_bridge() {
     on_a_machine(|| async {
         let net = Net::new().await;
