@@ -99,8 +99,8 @@ impl Clients {
             },
         };
         flow.touch();
-        // A full buffer loses datagrams, as the network may.
-        if let Err(error) = flow.socket.try_send(datagram) {
+        // Not `try_send`: the runtime does not know yet whether a new socket takes anything.
+        if let Err(error) = flow.socket.send(datagram).await {
             tracing::trace!(target = %self.target, %error, "a datagram was not taken");
         }
     }
@@ -139,6 +139,7 @@ async fn answer(to: Weak<UdpSocket>, flow: Arc<Flow>, client: SocketAddr) -> Soc
         for _ in 0..BURST {
             datagram.clear();
             match flow.socket.try_recv_buf(&mut datagram) {
+                // A full buffer loses datagrams, as the network may.
                 Ok(_) => match socket.try_send_to(&datagram, client) {
                     Ok(_) => flow.touch(),
                     Err(error) => tracing::trace!(%client, %error, "an answer was not taken"),
