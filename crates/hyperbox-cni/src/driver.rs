@@ -87,7 +87,7 @@ impl CniDriver {
         let (sender, receiver) = oneshot::channel();
         let work = Arc::clone(&self.work);
         tokio::spawn(async move {
-            let added = work.add(turn, network, attachment, namespace, request).await;
+            let added = work.add(turn, network, attachment, Arc::new(namespace), request).await;
             if let Err(Ok(endpoint)) = sender.send(added) {
                 work.release_later(&endpoint);
             }
@@ -148,9 +148,10 @@ impl NetworkDriver for CniDriver {
         self.add(namespace, container, request).await
     }
 
+    /// The driver has kept the namespace open.
     async fn detach(
         &self,
-        namespace: BorrowedFd<'_>,
+        _namespace: BorrowedFd<'_>,
         container: &ContainerId,
         endpoint: &Endpoint,
     ) -> Result<(), NetworkError> {
@@ -158,13 +159,12 @@ impl NetworkDriver for CniDriver {
         else {
             return Ok(());
         };
-        let namespace = keep_open("cni", namespace)?;
         let mut turn = self.work.order.enter(container, &endpoint.network, Purpose::Release);
         let (sender, receiver) = oneshot::channel();
         let (work, network) = (Arc::clone(&self.work), endpoint.network.clone());
         tokio::spawn(async move {
             turn.wait().await;
-            let deleted = work.delete(&network, &attachment, Some(namespace)).await;
+            let deleted = work.delete(&network, &attachment).await;
             drop(turn);
             // Nobody has to wait for it.
             drop(sender.send(deleted));
@@ -205,8 +205,8 @@ impl NetworkDriver for CniDriver {
                 }
             }
         }
-        self.work.adopt(living.values()).await?;
         let attachments: Vec<_> = living.into_values().collect();
+        self.work.adopt(&attachments).await?;
         if !attachments.is_empty() {
             let work = Arc::clone(&self.work);
             tokio::spawn(async move { work.check(&attachments).await });

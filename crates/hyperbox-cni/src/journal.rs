@@ -149,7 +149,7 @@ mod tests {
         let (old, new) = (entry("1"), entry("2"));
         journal.write(&old).unwrap();
         journal.write(&new).unwrap();
-        assert_eq!(journal.read_all().unwrap(), [new.clone()]);
+        assert_eq!(journal.read_all().unwrap(), std::slice::from_ref(&new));
         journal.remove(&old.network, &old.attachment).unwrap();
         assert_eq!(journal.read_all().unwrap().len(), 1, "a later attachment stays");
         journal.remove(&new.network, &new.attachment).unwrap();

@@ -2,7 +2,8 @@
 //! What the driver does in tasks of their own: adding, deleting, checking; and what it knows meanwhile.
 //!
 //! An attachment is *held* from when its ADD has succeeded until its DEL begins. Only held attachments are released, so a late release
-//! of an endpoint does not harm the next one of the same container and link, which has another serial.
+//! of an endpoint does not harm the next one of the same container and link, which has another serial. The namespace is kept open as
+//! long: plugins such as `bridge` find the addresses there whose rules they remove.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +62,14 @@ pub(crate) struct Work {
 #[derive(Debug, Default)]
 struct State {
     networks: BTreeMap<NetworkId, Known>,
-    held: BTreeMap<Key, Attachment>,
+    held: BTreeMap<Key, Held>,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    attachment: Attachment,
+    /// Unknown after a restart when no process lives in it any more.
+    namespace: Option<Arc<Namespace>>,
 }
 
 #[derive(Debug, Clone)]
@@ -120,7 +128,7 @@ impl Work {
         mut turn: Turn,
         network: Network,
         mut attachment: Attachment,
-        namespace: Namespace,
+        namespace: Arc<Namespace>,
         request: EndpointRequest,
     ) -> Result<Endpoint, NetworkError> {
         turn.wait().await;
@@ -155,24 +163,20 @@ impl Work {
             drop(self.undo(&chain, &entry, Some(&namespace)).await);
         } else {
             let key = Key::of(&settings.id, &attachment);
-            self.lock().held.insert(key, attachment);
+            let namespace = Some(namespace);
+            self.lock().held.insert(key, Held { attachment, namespace });
         }
         drop(turn);
         added
     }
 
     /// Removes an attachment if it is held; in the caller's turn.
-    pub(crate) async fn delete(
-        &self,
-        network: &NetworkId,
-        attachment: &Attachment,
-        namespace: Option<Namespace>,
-    ) -> Result<(), NetworkError> {
+    pub(crate) async fn delete(&self, network: &NetworkId, attachment: &Attachment) -> Result<(), NetworkError> {
         let Some(held) = self.let_go(network, attachment) else {
             return Ok(());
         };
         let Some(known) = self.lock().networks.get(network).cloned() else {
-            tracing::warn!(%network, container = %held.container, "cannot remove an attachment of an unknown network");
+            tracing::warn!(%network, container = %held.attachment.container, "cannot remove an attachment of an unknown network");
             return Ok(());
         };
         let entry = Entry {
@@ -180,10 +184,14 @@ impl Work {
             name: known.name.clone(),
             list: String::new(),
             plugin_dirs: Vec::new(),
-            attachment: held,
+            attachment: held.attachment,
         };
-        self.undo(&self.chain(&known.name, &known.network), &entry, namespace.as_ref())
-            .await
+        self.undo(
+            &self.chain(&known.name, &known.network),
+            &entry,
+            held.namespace.as_deref(),
+        )
+        .await
     }
 
     /// Releases an endpoint behind the caller; its place in the order is taken at once.
@@ -200,23 +208,15 @@ impl Work {
                 turn.wait().await;
                 let permit = work.behind.acquire().await;
                 // The chain has logged each failure; the entry in the journal stays for the next start.
-                drop(work.delete(&network, &attachment, None).await);
+                drop(work.delete(&network, &attachment).await);
                 drop((permit, turn));
             });
         }
     }
 
     /// Takes over what lives and undoes, behind the caller, what does not.
-    pub(crate) async fn adopt(
-        self: &Arc<Self>,
-        living: impl Iterator<Item = &(NetworkId, Attachment)> + Send,
-    ) -> Result<(), NetworkError> {
-        {
-            let mut state = self.lock();
-            for (network, attachment) in living {
-                state.held.insert(Key::of(network, attachment), attachment.clone());
-            }
-        }
+    pub(crate) async fn adopt(self: &Arc<Self>, living: &[(NetworkId, Attachment)]) -> Result<(), NetworkError> {
+        self.hold_again(living).await;
         let journal = self.journal.clone();
         let read = tokio::task::spawn_blocking(move || journal.read_all()).await;
         let error = |source| failed("cni", "read the notes of attachments", source);
@@ -227,7 +227,7 @@ impl Work {
                 .lock()
                 .held
                 .get(&key)
-                .is_some_and(|held| held.serial == entry.attachment.serial);
+                .is_some_and(|held| held.attachment.serial == entry.attachment.serial);
             if !lives {
                 self.undo_later(entry);
             }
@@ -235,21 +235,41 @@ impl Work {
         Ok(())
     }
 
+    /// The namespaces of living containers are found by the processes in them.
+    async fn hold_again(&self, living: &[(NetworkId, Attachment)]) {
+        if living.is_empty() {
+            return;
+        }
+        let mut found: BTreeMap<_, Arc<Namespace>> = BTreeMap::new();
+        if let Ok(namespaces) = tokio::task::spawn_blocking(namespace::of_processes).await {
+            let wanted = |namespace: &Namespace| living.iter().any(|(_, known)| known.identity == namespace.identity());
+            let namespaces = namespaces.into_iter().filter(|(_, namespace)| wanted(namespace));
+            found.extend(namespaces.map(|(identity, namespace)| (identity, Arc::new(namespace))));
+        }
+        let mut state = self.lock();
+        for (network, attachment) in living {
+            let held = Held {
+                attachment: attachment.clone(),
+                namespace: found.get(&attachment.identity).cloned(),
+            };
+            state.held.insert(Key::of(network, attachment), held);
+        }
+    }
+
     /// Asks the plugins about attachments whose containers live, and logs what they do not like.
     pub(crate) async fn check(&self, attachments: &[(NetworkId, Attachment)]) {
-        let Ok(namespaces) = tokio::task::spawn_blocking(namespace::of_processes).await else {
-            return;
-        };
         for (network, attachment) in attachments {
-            let known = self.lock().networks.get(network).cloned();
-            let (Some(known), Some(namespace)) = (known, namespaces.get(&attachment.identity)) else {
-                continue;
-            };
             let mut turn = self.order.enter(&attachment.container, network, Purpose::Make);
             turn.wait().await;
-            if !self.is_held(network, attachment) {
+            let (known, held) = {
+                let state = self.lock();
+                let held = state.held.get(&Key::of(network, attachment)).cloned();
+                (state.networks.get(network).cloned(), held)
+            };
+            let held = held.filter(|held| held.attachment.serial == attachment.serial);
+            let (Some(known), Some(namespace)) = (known, held.and_then(|held| held.namespace)) else {
                 continue;
-            }
+            };
             let checked = self
                 .chain(&known.name, &known.network)
                 .check(attachment, &namespace.path())
@@ -289,14 +309,14 @@ impl Work {
         let held: Vec<Attachment> = {
             let state = self.lock();
             let of_network = state.held.iter().filter(|(key, _)| key.network == *network);
-            of_network.map(|(_, attachment)| attachment.clone()).collect()
+            of_network.map(|(_, held)| held.attachment.clone()).collect()
         };
         for attachment in held {
             let mut turn = self.order.enter(&attachment.container, network, Purpose::Release);
             let (work, network) = (Arc::clone(self), network.clone());
             tokio::spawn(async move {
                 turn.wait().await;
-                drop(work.delete(&network, &attachment, None).await);
+                drop(work.delete(&network, &attachment).await);
                 drop(turn);
             });
         }
@@ -309,11 +329,11 @@ impl Work {
     async fn clear_stale(&self, network: &NetworkId, attachment: &Attachment, name: &str) -> Result<(), NetworkError> {
         let held = self.lock().held.get(&Key::of(network, attachment)).cloned();
         let Some(held) = held else { return Ok(()) };
-        if held.identity == attachment.identity {
+        if held.attachment.identity == attachment.identity {
             let message = format!("the container has a link {} in network {name} already", attachment.link);
             return Err(refused(name, ErrorKind::Conflict, message));
         }
-        self.delete(network, &held, None).await
+        self.delete(network, &held.attachment).await
     }
 
     fn undo_later(self: &Arc<Self>, entry: Entry) {
@@ -366,16 +386,16 @@ impl Work {
     fn is_held(&self, network: &NetworkId, attachment: &Attachment) -> bool {
         let state = self.lock();
         let held = state.held.get(&Key::of(network, attachment));
-        held.is_some_and(|held| held.serial == attachment.serial)
+        held.is_some_and(|held| held.attachment.serial == attachment.serial)
     }
 
-    fn let_go(&self, network: &NetworkId, attachment: &Attachment) -> Option<Attachment> {
+    fn let_go(&self, network: &NetworkId, attachment: &Attachment) -> Option<Held> {
         let key = Key::of(network, attachment);
         let mut state = self.lock();
         let same = state
             .held
             .get(&key)
-            .is_some_and(|held| held.serial == attachment.serial);
+            .is_some_and(|held| held.attachment.serial == attachment.serial);
         if same { state.held.remove(&key) } else { None }
     }
 
