@@ -7,8 +7,9 @@
 //! is no `DOCKER-USER` our exceptions go to its head. firewalld rejects in `filter_FORWARD` of `inet firewalld`; its newer versions own
 //! their table, which the kernel lets nobody else change. Then, and with the legacy interface of iptables, only a warning is left.
 //!
-//! The rules have exactly the form that iptables gives to `-i BRIDGE -j ACCEPT` and `-o BRIDGE -m conntrack --ctstate
-//! RELATED,ESTABLISHED,DNAT -j ACCEPT`, so that its programs go on to work. Their order: ours are first in their chain.
+//! The rules have exactly the form that iptables gives to `-i BRIDGE -j ACCEPT`, `-o BRIDGE -m conntrack --ctstate RELATED,ESTABLISHED
+//! -j ACCEPT` and the same with `--ctstate DNAT`, so that its programs go on to work. (In one rule the nft program would show
+//! only a part of the states.) Their order: ours are first in their chain.
 
 use std::io;
 
@@ -47,16 +48,56 @@ const FILTERS: [(Place, Place); 2] = [
     ),
 ];
 
-/// The expressions of our rules.
-const SHAPES: [(Meta, &[&str]); 2] = [
-    (Meta::InputName, &["meta", "cmp", "counter", "immediate"]),
-    (Meta::OutputName, &["meta", "cmp", "match", "counter", "immediate"]),
-];
+/// One of our rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exception {
+    /// What comes from containers.
+    From,
+    /// What belongs to a connection that is known.
+    Answers,
+    /// What goes to a published port.
+    Published,
+}
+
+impl Exception {
+    const ALL: [Self; 3] = [Self::From, Self::Answers, Self::Published];
+
+    fn side(self) -> Meta {
+        match self {
+            Self::From => Meta::InputName,
+            Self::Answers | Self::Published => Meta::OutputName,
+        }
+    }
+
+    /// The expressions of the rule.
+    fn shape(self) -> &'static [&'static str] {
+        match self {
+            Self::From => &["meta", "cmp", "counter", "immediate"],
+            Self::Answers | Self::Published => &["meta", "cmp", "match", "counter", "immediate"],
+        }
+    }
+
+    /// `struct xt_conntrack_mtinfo3`, where the rule looks at the connection.
+    fn connection(self) -> Option<[u8; 168]> {
+        let states: u16 = match self {
+            Self::From => return None,
+            // XT_CONNTRACK_STATE_BIT of ESTABLISHED and RELATED.
+            Self::Answers => 0x06,
+            // XT_CONNTRACK_STATE_DNAT.
+            Self::Published => 0x80,
+        };
+        let mut info = [0; 168];
+        // match_flags = XT_CONNTRACK_STATE, then invert_flags and state_mask.
+        info[146..148].copy_from_slice(&1_u16.to_ne_bytes());
+        info[150..152].copy_from_slice(&states.to_ne_bytes());
+        Some(info)
+    }
+}
 
 /// One of our rules that is there.
 #[derive(Debug, PartialEq, Eq)]
 struct Present {
-    side: Meta,
+    exception: Exception,
     handle: Vec<u8>,
 }
 
@@ -112,12 +153,11 @@ pub(super) fn forget(socket: &mut Socket, bridge: &str) -> io::Result<()> {
 
 fn accept_at(socket: &mut Socket, place: Place, bridge: &str) -> io::Result<()> {
     let present = present(socket, place, bridge)?;
-    let missing = SHAPES
-        .iter()
-        .map(|(side, _)| *side)
-        .filter(|side| !present.iter().any(|rule| rule.side == *side));
+    let missing = Exception::ALL
+        .into_iter()
+        .filter(|exception| !present.iter().any(|rule| rule.exception == *exception));
     // Without APPEND a rule becomes the first.
-    let messages: Vec<_> = missing.map(|side| rule(place, side, bridge)).collect();
+    let messages: Vec<_> = missing.map(|exception| rule(place, exception, bridge)).collect();
     if messages.is_empty() {
         Ok(())
     } else {
@@ -136,30 +176,19 @@ fn policy(socket: &mut Socket, place: Place) -> io::Result<Option<Option<u32>>> 
     }))
 }
 
-fn rule(place: Place, side: Meta, bridge: &str) -> Message {
+fn rule(place: Place, exception: Exception, bridge: &str) -> Message {
     let mut rule = message(Verb::NewRule, place.family, flag::CREATE);
     rule.text(1, place.table).text(2, place.chain).nest(4, |list| {
-        meta(list, side, REGISTER);
+        meta(list, exception.side(), REGISTER);
         // Only the name and its NUL are compared, as iptables does.
         is(list, REGISTER, &[bridge.as_bytes(), b"\0"].concat());
-        if side == Meta::OutputName {
-            iptables_match(list, "conntrack", 3, &known_or_translated());
+        if let Some(info) = exception.connection() {
+            iptables_match(list, "conntrack", 3, &info);
         }
         count(list);
         verdict(list, Verdict::Accept);
     });
     rule
-}
-
-/// `struct xt_conntrack_mtinfo3`.
-fn known_or_translated() -> [u8; 168] {
-    let mut info = [0_u8; 168];
-    // XT_CONNTRACK_STATE_BIT of ESTABLISHED and RELATED, and XT_CONNTRACK_STATE_DNAT.
-    let states = 0x86_u16.to_ne_bytes();
-    // match_flags = XT_CONNTRACK_STATE, then invert_flags and state_mask.
-    info[146..148].copy_from_slice(&1_u16.to_ne_bytes());
-    info[150..152].copy_from_slice(&states);
-    info
 }
 
 fn present(socket: &mut Socket, place: Place, bridge: &str) -> io::Result<Vec<Present>> {
@@ -185,13 +214,18 @@ fn recognise(body: &[u8], place: Place, bridge: &str) -> Option<Present> {
         .filter_map(|expression| expression.find(1).and_then(text))
         .collect();
     let key = expressions.first()?.nested(2).find(2)?;
-    let (side, _) = SHAPES
-        .iter()
-        .find(|(side, shape)| key == (*side as u32).to_be_bytes() && names == *shape)?;
+    let info = expressions.get(2)?.nested(2).find(3);
+    let exception = Exception::ALL.into_iter().find(|exception| {
+        let states = exception.connection();
+        key == (exception.side() as u32).to_be_bytes()
+            && names == exception.shape()
+            // The kernel pads what it lists.
+            && states.is_none_or(|states| info.is_some_and(|info| info.starts_with(&states)))
+    })?;
     let compared = expressions.get(1)?.nested(2).nested(3).find(DATA_VALUE).and_then(text);
     let verdict = expressions.last()?.nested(2).nested(2).nested(2).find(1);
     (compared == Some(bridge) && verdict == Some(&1_u32.to_be_bytes()[..])).then(|| Present {
-        side: *side,
+        exception,
         handle: attributes.find(3).unwrap_or_default().to_vec(),
     })
 }

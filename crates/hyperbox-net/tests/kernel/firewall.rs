@@ -286,9 +286,9 @@ fn privileged_other_firewalls_are_passed() {
             }
         }";
         for (script, chain, count) in [
-            (docker.as_str(), ["ip", "filter", "DOCKER-USER"], 3),
-            (&ufw, ["ip", "filter", "FORWARD"], 2),
-            (firewalld, ["inet", "firewalld", "filter_FORWARD"], 3),
+            (docker.as_str(), ["ip", "filter", "DOCKER-USER"], 4),
+            (&ufw, ["ip", "filter", "FORWARD"], 3),
+            (firewalld, ["inet", "firewalld", "filter_FORWARD"], 4),
         ] {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), script).unwrap();
