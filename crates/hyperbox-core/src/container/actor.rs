@@ -273,8 +273,7 @@ impl Actor {
                 Action::Persist => self.persist(),
                 Action::Disconnected => {
                     let networks = &self.inner.with.networks;
-                    networks.tell_left(&self.record.id, &self.life.leaving);
-                    self.inner.with.volumes.tell_unmounted(&self.record);
+                    networks.leave(&self.record.id, &self.life.leaving).await;
                 }
                 Action::ReleaseRun => self.release_run().await,
                 Action::Publish(action) => self.publish(action),

@@ -17,9 +17,9 @@ use super::command::Command;
 use super::health::{self, Prober};
 use super::links::Linked;
 use super::oci::{self, Surroundings};
+use super::providers::{self, Providers};
 use super::resolver::{HostsInput, hosts_file, resolv_conf};
 use super::service::Inner;
-use super::providers::{self, Providers};
 use super::{ContainerRecord, NetworkMode, Phase};
 use crate::network::Joined;
 use crate::seam::{ActiveKey, Endpoint, LaunchTask, Task, TaskError};
@@ -269,8 +269,9 @@ fn linked(inner: &Inner, record: &ContainerRecord) -> Result<Vec<Linked>> {
                 .find_map(|endpoint| endpoint.addresses().next());
             first.filter(|_| other.state.phase == Phase::Running)
         });
-        let (Some(other), Some(address)) = (other, address) else {
-            let (name, own) = (target.trim_start_matches('/'), &record.name);
+        let Some((other, address)) = other.clone().zip(address) else {
+            let own = &record.name;
+            let name = other.map_or_else(|| target.clone(), |other| other.name.to_string());
             return Err(ServiceError::conflict(format!(
                 "Cannot link to a non running container: /{name} AS /{own}/{alias}"
             )));

@@ -110,7 +110,7 @@ pub(super) enum Action {
     ArmRestart(Duration),
     /// Write the record.
     Persist,
-    /// Tell listeners that the run has left its networks and volumes.
+    /// Give published ports and names back and tell listeners that the run has left its networks.and volumes.
     Disconnected,
     /// Give back what a run holds: task remains, network endpoint. Only after the record tells how the run ended, since the
     /// remains are the only other place that knows.

@@ -269,7 +269,20 @@ impl Networks {
         }
     }
 
-    /// Gives endpoints, ports and names back.
+    /// Gives ports and names back and tells listeners: when a client hears that a container has ended, its ports are free. Docker tells
+    /// of it before it says that the container died.
+    pub(crate) async fn leave(&self, container: &ContainerId, endpoints: &[Endpoint]) {
+        self.inner.with.names.stop(container);
+        for endpoint in endpoints {
+            self.inner.with.names.withdraw(&endpoint.network, container);
+        }
+        if let Err(error) = self.inner.with.ports.withdraw(container).await {
+            warn!(%container, %error, "published ports not given back");
+        }
+        self.tell_left(container, endpoints);
+    }
+
+    /// Gives endpoints back, and with them whatever is left of ports and names.
     pub(crate) async fn release(&self, container: &ContainerId, endpoints: &[Endpoint]) {
         self.inner.with.names.stop(container);
         if let Err(error) = self.inner.with.ports.withdraw(container).await {
@@ -291,7 +304,7 @@ impl Networks {
         self.inner.attached.leave(&endpoint.network, container);
     }
 
-    /// Tells listeners that a container has left its networks; Docker says so before it says that the container died.
+    /// Tells listeners that a container has left networks.
     pub(crate) fn tell_left(&self, container: &ContainerId, endpoints: &[Endpoint]) {
         for endpoint in endpoints {
             self.tell("disconnect", container, endpoint);

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 pub use binaries::binary;
 pub use containers::TICKER;
 pub use daemon::DaemonOptions;
-pub use network::PrivateNetwork;
+pub use network::{PrivateNetwork, enter_network_of};
 pub use output::Output;
 
 use crate::census::{Census, Scope};

@@ -56,17 +56,25 @@ impl PrivateNetwork {
     /// # Panics
     /// When the function does, or the namespace cannot be entered.
     pub fn enter<T: Send>(&self, function: impl FnOnce() -> T + Send) -> T {
-        let path = format!("/proc/{}/ns/net", self.holder());
-        let namespace = File::open(&path).unwrap_or_else(|error| panic!("cannot open {path}: {error}"));
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(move || {
-                move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network))
-                    .unwrap_or_else(|error| panic!("cannot enter {path}: {error}"));
-                function()
-            });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        enter_network_of(self.holder(), function)
     }
+}
+
+/// Calls a function on a thread inside the network namespace of a process. Sockets that it makes stay there.
+///
+/// # Panics
+/// When the function does, or the namespace cannot be entered.
+pub fn enter_network_of<T: Send>(pid: u32, function: impl FnOnce() -> T + Send) -> T {
+    let path = format!("/proc/{pid}/ns/net");
+    let namespace = File::open(&path).unwrap_or_else(|error| panic!("cannot open {path}: {error}"));
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network))
+                .unwrap_or_else(|error| panic!("cannot enter {path}: {error}"));
+            function()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 impl Default for PrivateNetwork {
