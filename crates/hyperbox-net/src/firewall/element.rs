@@ -20,6 +20,11 @@ pub(crate) struct Element {
 }
 
 impl Element {
+    /// Returns set and key: what there can be one of.
+    pub(super) fn place(&self) -> (&'static str, &[u8]) {
+        (self.set, &self.key)
+    }
+
     /// Names of interfaces, one or two as the set has them.
     pub(super) fn of_names(set: &'static str, names: &[&str]) -> Self {
         Self {

@@ -9,7 +9,7 @@
 //! The table outlives the process, and containers go on to use it. A new process finds it with more in it than it knows of;
 //! until both networks and ports have been adopted such elements stay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -190,7 +190,10 @@ impl Firewall {
         if inner.state.is_empty() {
             return Ok(found(commit(&mut inner.socket, vec![removal(&self.table)]))?.is_some());
         }
-        let wanted = inner.state.elements();
+        let mut wanted = inner.state.elements();
+        if inner.is_tolerant(strange) {
+            self.keep_strange(inner, &mut wanted)?;
+        }
         let messages = made_anew(&self.table, &wanted);
         commit(&mut inner.socket, messages)?;
         tracing::debug!(
@@ -201,8 +204,18 @@ impl Firewall {
         Ok(true)
     }
 
+    /// Adds what is in the table and not known, so that ports that live on from before a restart work until they are adopted.
+    fn keep_strange(&self, inner: &mut Inner, wanted: &mut BTreeSet<Element>) -> io::Result<()> {
+        let present = elements(&mut inner.socket, &self.table)?.unwrap_or_default();
+        let known: BTreeSet<_> = wanted.iter().map(Element::place).collect();
+        let strange = present.into_iter().filter(|element| !known.contains(&element.place()));
+        let strange: Vec<_> = strange.collect();
+        wanted.extend(strange);
+        Ok(())
+    }
+
     fn is_intact(&self, inner: &mut Inner, strange: Strange) -> io::Result<bool> {
-        let tolerant = strange == Strange::MayBeAdopted && !(inner.adopted_networks && inner.adopted_ports);
+        let tolerant = inner.is_tolerant(strange);
         let nothing_wanted = inner.state.is_empty();
         let Some(present) = elements(&mut inner.socket, &self.table)? else {
             return Ok(nothing_wanted);
@@ -221,6 +234,10 @@ impl Firewall {
 }
 
 impl Inner {
+    fn is_tolerant(&self, strange: Strange) -> bool {
+        strange == Strange::MayBeAdopted && !(self.adopted_networks && self.adopted_ports)
+    }
+
     /// Adds our exceptions to other firewalls; theirs is the last word, so a failure is no failure of ours.
     fn accept_elsewhere(&mut self, bridge: &str) {
         if let Err(error) = foreign::accept(&mut self.socket, bridge) {
