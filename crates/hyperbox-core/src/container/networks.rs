@@ -20,6 +20,7 @@ use crate::{Result, ServiceError, failpoint};
 
 const PRIVATE: &str =
     "container cannot be connected to multiple networks with one of the networks in private (none) mode";
+const HOST: &str = "cannot connect container to host network - container must be created in host network mode";
 const SHARED: &str =
     "container sharing network namespace with another container or host cannot be connected to any other network";
 
@@ -87,8 +88,12 @@ pub(super) fn settle_networks(networks: &Networks, spec: &mut ContainerSpec) -> 
     if spec.networks.len() > 1 && spec.networks.contains_key("none") {
         return Err(ServiceError::invalid(PRIVATE));
     }
-    if spec.networks.len() > 1 && spec.networks.contains_key("host") {
+    let of_host = spec.network == NetworkMode::Host;
+    if of_host && spec.networks.keys().any(|name| name != "host") {
         return Err(ServiceError::invalid(SHARED));
+    }
+    if !of_host && spec.networks.contains_key("host") {
+        return Err(ServiceError::invalid(HOST));
     }
     for (name, wish) in &spec.networks {
         if let Ok(record) = networks.get(name) {
@@ -225,9 +230,7 @@ impl Actor {
         match (&spec.network, name) {
             (NetworkMode::Container(_) | NetworkMode::Host, _) => return Err(ServiceError::invalid(SHARED)),
             (_, "host") => {
-                return Err(ServiceError::invalid(
-                    "cannot connect container to host network - container must be created in host network mode",
-                ));
+                return Err(ServiceError::invalid(HOST));
             }
             (_, "none") if !spec.networks.is_empty() => return Err(ServiceError::invalid(PRIVATE)),
             _ if spec.networks.contains_key("none") => return Err(ServiceError::invalid(PRIVATE)),
