@@ -60,6 +60,8 @@ pub struct SystemFacts {
     pub debug: bool,
     /// Where the daemon listens.
     pub listeners: Vec<String>,
+    /// What subnets are cut from, when the user chose it: ranges in CIDR form, and the prefix length of the subnets.
+    pub default_address_pools: Vec<(String, u8)>,
 }
 
 /// Answers questions about the daemon. Cheap to clone.

@@ -230,5 +230,9 @@ fn facts(
         mirrors: config.registry.mirrors.get("docker.io").cloned().unwrap_or_default(),
         debug: config.log.level.contains("debug") || config.log.level.contains("trace"),
         listeners: config.listen()?.iter().map(ToString::to_string).collect(),
+        default_address_pools: {
+            let pools = config.network.default_address_pools.iter();
+            pools.map(|pool| (pool.base.to_string(), pool.size)).collect()
+        },
     })
 }

@@ -220,5 +220,6 @@ fn facts() -> SystemFacts {
         mirrors: Vec::new(),
         debug: false,
         listeners: Vec::new(),
+        default_address_pools: Vec::new(),
     }
 }

@@ -133,14 +133,19 @@ async fn info(call: Call) -> ApiResult<Answer> {
         "DriverStatus": [],
         "Plugins": {
             "Volume": ["local"],
-            "Network": ["bridge", "host", "null"],
+            "Network": engine.networks.drivers(),
             "Authorization": null,
             "Log": ["json-file", "local"],
         },
         "SystemTime": Timestamp::now().to_string(),
         "Runtimes": runtimes,
     });
-    let rest = [host_facts(&call), registry_facts(&call), constants()];
+    let rest = [
+        host_facts(&call),
+        registry_facts(&call),
+        network_facts(&call),
+        constants(),
+    ];
     if let Value::Object(fields) = &mut info {
         fields.extend(rest.into_iter().flat_map(|value| match value {
             Value::Object(fields) => fields,
@@ -190,6 +195,23 @@ fn registry_facts(call: &Call) -> Value {
             "Mirrors": if facts.mirrors.is_empty() { Value::Null } else { json!(facts.mirrors) },
         },
     })
+}
+
+/// The pools only when the user chose them, and what clients before 1.50 ask of the kernel's bridges.
+fn network_facts(call: &Call) -> Value {
+    let mut facts = serde_json::Map::new();
+    let pools = &call.engine().system.facts().default_address_pools;
+    if !pools.is_empty() {
+        let pools = pools.iter().map(|(base, size)| json!({ "Base": base, "Size": size }));
+        facts.insert("DefaultAddressPools".to_owned(), pools.collect());
+    }
+    if !call.version.at_least(50) {
+        // Docker no longer looks: nothing depends on them any more.
+        for field in ["BridgeNfIptables", "BridgeNfIp6tables"] {
+            facts.insert(field.to_owned(), false.into());
+        }
+    }
+    Value::Object(facts)
 }
 
 /// What is the same on every machine, because the engine brings it along or does without.

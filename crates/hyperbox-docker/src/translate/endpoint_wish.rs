@@ -107,8 +107,15 @@ fn range_faults(network: &NetworkRecord, addresses: &EndpointAddresses) -> Vec<S
         return Vec::new();
     }
     let fault = |text: &str, ipv6: bool| {
-        let subnets = network.spec.pools.iter().filter_map(|pool| pool.subnet);
-        let mut subnets = subnets.filter(|subnet| subnet.addr().is_ipv6() == ipv6).peekable();
+        let mut chosen: Vec<_> = network.spec.pools.iter().filter_map(|pool| pool.subnet).collect();
+        if network.is_default() {
+            // Its subnet counts as chosen, whoever chose it.
+            chosen.extend(network.settings.pools.iter().map(|pool| pool.subnet));
+        }
+        let mut subnets = chosen
+            .into_iter()
+            .filter(|subnet| subnet.addr().is_ipv6() == ipv6)
+            .peekable();
         if text.is_empty() {
             return None;
         }

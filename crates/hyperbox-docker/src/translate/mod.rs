@@ -30,3 +30,5 @@ pub(crate) mod volumes_from;
 mod create_tests;
 #[cfg(test)]
 mod network_tests;
+#[cfg(test)]
+mod port_tests;

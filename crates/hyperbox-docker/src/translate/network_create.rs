@@ -37,6 +37,9 @@ pub(crate) fn translate(body: NetworkCreateBody) -> ApiResult<NetworkSpec> {
         return Err(ApiError::bad_request("invalid name: name is empty"));
     }
     check_configuration(&body, &from, !options.is_empty(), ipv4, ipv6)?;
+    if ipam.driver == "null" && matches!(body.driver.as_str(), "" | "bridge") {
+        return Err(ApiError::bad_request("ipv4 pool is empty"));
+    }
     if !matches!(ipam.driver.as_str(), "" | "default") {
         let driver = &ipam.driver;
         return Err(ApiError::not_found(format!("plugin {driver:?} not found")));

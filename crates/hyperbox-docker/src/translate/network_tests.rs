@@ -9,6 +9,7 @@ use hyperbox_core::network::{NetworkRecord, NetworkSpec};
 use hyperbox_core::seam::{AddressPool, NetworkSettings};
 use hyperbox_core::time::Timestamp;
 use hyperbox_types::{NetworkId, NetworkName};
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
 use serde_json::{Value, json};
 
 use super::endpoint_wish::{link, mac_address, wish};
@@ -162,6 +163,7 @@ fn creations_that_docker_refuses() {
             404,
             "plugin \"nosuch\" not found",
         ),
+        (json!({ "IPAM": { "Driver": "null" } }), 400, "ipv4 pool is empty"),
         (
             json!({ "Ingress": true }),
             403,
@@ -322,113 +324,6 @@ fn links_and_mac_addresses() {
     }
 }
 
-#[test]
-fn bindings() {
-    let translated = |bindings: Value| {
-        let bindings = parse_json(bindings.to_string().as_bytes()).expect("bindings");
-        requests(&bindings).map_err(|error| error.message().to_owned())
-    };
-    let one =
-        |key: &str, address: &str, port: &str| translated(json!({ key: [{ "HostIp": address, "HostPort": port }] }));
-    for (key, address, port, expected) in [
-        ("80/tcp", "", "", Some(("80/tcp", None, None))),
-        ("80/tcp", "", "0", Some(("80/tcp", None, None))),
-        (
-            "80",
-            "127.0.0.1",
-            "8080",
-            Some(("80/tcp", Some("127.0.0.1"), Some((8080, 8080)))),
-        ),
-        (
-            "53/UDP",
-            "::1",
-            "8000-8010",
-            Some(("53/udp", Some("::1"), Some((8000, 8010)))),
-        ),
-        ("9/sctp", "[::1]", "9/sctp", Some(("9/sctp", Some("::1"), Some((9, 9))))),
-        (
-            "80/",
-            "0.0.0.0",
-            "80",
-            Some(("80/tcp", Some("0.0.0.0"), Some((80, 80)))),
-        ),
-        ("", "", "80", None),
-        ("0", "", "80", None),
-        ("/tcp", "", "80", None),
-    ] {
-        let ports = one(key, address, port).expect(key);
-        let shown: Vec<_> = ports
-            .iter()
-            .map(|port| {
-                (
-                    port.container.to_string(),
-                    port.host_address.map(|address| address.to_string()),
-                    port.host_ports,
-                )
-            })
-            .collect();
-        let expected = expected.map(|(port, address, host)| (port.to_owned(), address.map(str::to_owned), host));
-        assert_eq!(shown, Vec::from_iter(expected), "{key}");
-    }
-    for (key, address, port, message) in [
-        ("x", "", "", "invalid port specification: \"x\""),
-        ("70000/tcp", "", "", "invalid port specification: \"70000\""),
-        ("8000-8002/tcp", "", "", "invalid port specification: \"8000-8002\""),
-        ("80/icmp", "", "", "invalid port specification: \"80/icmp\""),
-        ("80/tcp", "", "x", "invalid port specification: \"x\""),
-        ("80/tcp", "", "+80", "invalid port specification: \"+80\""),
-        ("80/tcp", "", "70000", "invalid port specification: \"70000\""),
-        (
-            "80/tcp",
-            "",
-            "18082-18080",
-            "invalid port specification: \"18082-18080\"",
-        ),
-        ("80/tcp", "localhost", "80", "invalid IP address: localhost"),
-    ] {
-        assert_eq!(one(key, address, port), Err(message.to_owned()));
-    }
-    assert_eq!(translated(json!({ "80/tcp": null, "81/tcp": [] })), Ok(Vec::new()));
-    let many: Vec<_> = (0..20_000).map(|_| json!({})).collect();
-    assert_eq!(
-        translated(json!({ "80/tcp": many })).map(|ports| ports.len()),
-        Ok(20_000)
-    );
-}
-
-#[test]
-fn port_filters() {
-    for (value, message) in [
-        (
-            "x",
-            "error while looking up for publish x: strconv.ParseUint: parsing \"x\": invalid syntax",
-        ),
-        (
-            "80-x",
-            "error while looking up for publish 80-x: strconv.ParseUint: parsing \"x\": invalid syntax",
-        ),
-        (
-            "70000",
-            "error while looking up for publish 70000: strconv.ParseUint: parsing \"70000\": value out of range",
-        ),
-        (
-            "9-8",
-            "error while looking up for publish 9-8: Invalid range specified for the Port: 9-8",
-        ),
-        (
-            "",
-            "error while looking up for publish : Empty string specified for ports.",
-        ),
-        ("80:1", "filter for 'publish' should not contain ':': 80:1"),
-    ] {
-        let error = PortFilter::parse("publish", value).expect_err(value);
-        assert_eq!(error.message(), message);
-    }
-    for value in ["80", "53/udp", "8000-8010/tcp", "80/icmp"] {
-        PortFilter::parse("expose", value).expect(value);
-    }
-}
-
 fn body(value: &Value) -> CreateBody {
     let mut value = value.clone();
     value["Image"] = "x".into();
@@ -583,4 +478,49 @@ fn faults_of_all_networks_are_named() {
          network-scoped alias is supported only for containers in user defined networks\n* invalid config for network z: invalid \
          endpoint settings:\n\tinvalid IPv4 address: x"
     );
+}
+
+/// Texts near to what is understood.
+fn near() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC{0,12}",
+        "[0-9.]{0,15}(/[0-9]{0,3})?",
+        "[0-9a-f:]{0,12}(/[0-9]{0,3})?",
+        "[0-9]{0,6}(-[0-9]{0,6})?(/[a-z]{0,4})?",
+        Just("10.0.0.0/8".to_owned()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_a_client_sends_is_understood_or_refused(
+        texts in proptest::collection::vec(near(), 9..10),
+        ipv6 in proptest::bool::ANY,
+    ) {
+        let [subnet, range, gateway, auxiliary, address, mac, link_text, key, port] = &texts[..] else { unreachable!() };
+        let config = json!({
+            "Subnet": subnet, "IPRange": range, "Gateway": gateway, "AuxiliaryAddresses": { "a": auxiliary },
+        });
+        if let Ok(spec) = created(&json!({ "EnableIPv6": ipv6, "IPAM": { "Config": [config] } })) {
+            // What was understood can be kept and read again, and shown.
+            let kept = serde_json::to_string(&spec).expect("JSON");
+            let read: NetworkSpec = serde_json::from_str(&kept).expect("readable");
+            proptest::prop_assert_eq!(&read, &spec);
+            let _shown = network(&record("net", spec, &[]), &[]);
+        }
+        let endpoint = json!({
+            "IPAMConfig": { "IPv4Address": address, "IPv6Address": gateway, "LinkLocalIPs": [address] }, "MacAddress": mac,
+            "Links": [link_text], "DriverOpts": { "com.docker.network.endpoint.sysctls": key },
+        });
+        let fixed = record("fixed", NetworkSpec::default(), &[]);
+        let _answer = (faults_of("n", None, endpoint.clone()).is_ok(), faults_of("n", Some(&fixed), endpoint).is_ok());
+        let bindings = parse_json(json!({ key: [{ "HostIp": address, "HostPort": port }] }).to_string().as_bytes());
+        for request in requests(&bindings.expect("bindings")).unwrap_or_default() {
+            proptest::prop_assert!(request.container.number != 0);
+            proptest::prop_assert!(request.host_ports.is_none_or(|(first, last)| 0 < first && first <= last));
+        }
+        let _filter = (PortFilter::parse("publish", key).is_ok(), PortFilter::parse("expose", port).is_ok());
+    }
 }

@@ -127,3 +127,138 @@ async fn docker_cli_transfers_and_refusals() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docker_cli_networks_and_ports() {
+    let world = World::start().await;
+    let create = [
+        "network",
+        "create",
+        "--subnet",
+        "10.5.0.0/24",
+        "--label",
+        "a=b",
+        "--ipv6",
+        "front",
+    ];
+    let publish = [
+        "-p",
+        "127.0.0.1:8080-8081:80-81",
+        "-p",
+        "53/udp",
+        "--add-host",
+        "h=host-gateway",
+        "--link",
+        "db",
+    ];
+    let links = "{{json .HostConfig.Links}}{{json .HostConfig.ExtraHosts}}";
+    let aliases = "{{json .NetworkSettings.Networks.front.Aliases}}{{.NetworkSettings.Networks.front.IPAddress}}";
+    for (arguments, needle) in [
+        (&create[..], ""),
+        (&["network", "create", "back"], ""),
+        (
+            &["network", "ls", "--filter", "type=custom", "--format", "{{.Name}}"],
+            "back\nfront",
+        ),
+        (
+            &["network", "inspect", "front", "-f", "{{(index .IPAM.Config 0).Subnet}}"],
+            "10.5.0.0/24",
+        ),
+        (&["run", "-d", "--name", "db", IMAGE], ""),
+        (&[&["run", "-d", "--name", "web"], &publish[..], &[IMAGE]].concat(), ""),
+        (&["port", "web"], "80/tcp -> 127.0.0.1:8080\n81/tcp -> 127.0.0.1:8081"),
+        (&["port", "web", "81"], "127.0.0.1:8081"),
+        (&["port", "web", "53/udp"], "0.0.0.0:32768\n[::]:32768"),
+        (
+            &["ps", "--filter", "publish=8080", "--format", "{{.Names}} {{.Ports}}"],
+            "127.0.0.1:8080->80/tcp, 127.0.0.1:8081->81/tcp",
+        ),
+        (
+            &["inspect", "-f", links, "web"],
+            "[\"/db:/web/db\"][\"h:host-gateway\"]",
+        ),
+        (
+            &[
+                "network", "connect", "--ip", "10.5.0.9", "--alias", "al", "front", "web",
+            ],
+            "",
+        ),
+        (&["inspect", "-f", aliases, "web"], "[\"al\"]10.5.0.9"),
+        (
+            &[
+                "network",
+                "inspect",
+                "front",
+                "-f",
+                "{{range .Containers}}{{.Name}}{{end}}",
+            ],
+            "web",
+        ),
+        (&["network", "disconnect", "front", "web"], ""),
+        (&["inspect", "-f", "{{len .NetworkSettings.Networks}}", "web"], "1"),
+        (
+            &[
+                "run",
+                "-d",
+                "--name",
+                "in",
+                "--network",
+                "front",
+                "--network-alias",
+                "x",
+                "--mac-address",
+                "02:42:ac:11:00:09",
+                IMAGE,
+            ],
+            "",
+        ),
+        (&["network", "rm", "back"], "back"),
+        (&["network", "prune", "-f"], ""),
+        (&["network", "ls", "-q", "--filter", "driver=host"], ""),
+    ] {
+        let output = docker(&world, arguments).await;
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        assert!(
+            text(&output.stdout).contains(needle),
+            "{arguments:?}: {}",
+            text(&output.stdout)
+        );
+    }
+    for (arguments, needle) in [
+        (
+            &["network", "rm", "front"][..],
+            "network front has active endpoints (name:\"in\" id:\"",
+        ),
+        (
+            &["network", "rm", "bridge"],
+            "bridge is a pre-defined network and cannot be removed",
+        ),
+        (
+            &["network", "create", "front"],
+            "network with name front already exists",
+        ),
+        (
+            &["network", "create", "--subnet", "10.9.0.1/24", "x"],
+            "invalid subnet 10.9.0.1/24: it should be 10.9.0.0/24",
+        ),
+        (&["network", "connect", "nosuch", "web"], "network nosuch not found"),
+        (&["network", "inspect", "nosuch"], "network nosuch not found"),
+        (
+            &["run", "--network", "container:db", "-p", "80:80", IMAGE],
+            "port publishing and the container type network mode",
+        ),
+        (
+            &["run", "--network", "bridge", "--ip", "1.2.3.4", IMAGE],
+            "supported on user defined networks only",
+        ),
+        (&["port", "web", "99"], "no public port '99' published for web"),
+    ] {
+        let output = docker(&world, arguments).await;
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(
+            text(&output.stderr).contains(needle),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+    }
+}

@@ -180,6 +180,22 @@ async fn connections_that_make_no_sense() {
     let world = World::start().await;
     make_dual(&world, "front").await;
     make(&world, json!({ "Name": "back" })).await;
+    let shared =
+        "container sharing network namespace with another container or host cannot be connected to any other network";
+    let hosts = "cannot connect container to host network - container must be created in host network mode";
+    let private = "container cannot be connected to multiple networks with one of the networks in private (none) mode";
+    for (mode, wished, message) in [
+        ("host", &["front"][..], shared),
+        ("host", &["host", "front"], shared),
+        ("front", &["host"], hosts),
+        ("none", &["none", "front"], private),
+    ] {
+        let body = json!({
+            "Image": IMAGE, "HostConfig": { "NetworkMode": mode }, "NetworkingConfig": wishes(wished),
+        });
+        let refused = world.post("/containers/create", Some(body)).await;
+        assert_eq!(refused.failure(), (400, message.to_owned()), "{mode} {wished:?}");
+    }
     world.running("web", json!({})).await;
     for mode in ["host", "none"] {
         world

@@ -307,6 +307,22 @@ async fn foreign_bodies() {
 }
 
 #[tokio::test]
+async fn the_engine_tells_of_its_drivers() {
+    let world = World::start().await;
+    let info = world.get("/v1.51/info").await.json();
+    assert_eq!(info["Plugins"]["Network"], json!(["bridge", "host", "null"]));
+    assert_eq!(
+        (info.get("DefaultAddressPools"), info.get("BridgeNfIptables")),
+        (None, None)
+    );
+    let old = world.get("/v1.49/info").await.json();
+    assert_eq!(
+        (&old["BridgeNfIptables"], &old["BridgeNfIp6tables"]),
+        (&json!(false), &json!(false))
+    );
+}
+
+#[tokio::test]
 async fn events_name_the_network() {
     let world = World::start().await;
     let id = make(&world, json!({ "Name": "front" })).await;
