@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
 use hyperbox_core::seam::{Announcement, NameService, NameSockets, NetworkError, ResolverSettings};
@@ -52,6 +53,7 @@ impl Names {
                 zones: RwLock::default(),
                 sockets: Arc::default(),
                 questions,
+                answered: AtomicUsize::default(),
             }),
             served: Mutex::default(),
         }

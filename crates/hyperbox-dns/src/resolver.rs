@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) zones: RwLock<Zones>,
     pub(crate) sockets: Arc<Sockets>,
     pub(crate) questions: Arc<Semaphore>,
+    /// How many answers had a choice; for all containers, as the first question of each would else get the same one.
+    pub(crate) answered: AtomicUsize,
 }
 
 /// Answers one container.
@@ -37,7 +39,6 @@ pub(crate) struct Resolver {
     view: RwLock<Arc<View>>,
     namespace: Arc<OwnedFd>,
     questions: Arc<Semaphore>,
-    answered: AtomicUsize,
 }
 
 /// What is done with a message.
@@ -67,7 +68,6 @@ impl Resolver {
             view: RwLock::new(Arc::new(View::new(settings))),
             namespace: Arc::new(namespace),
             questions,
-            answered: AtomicUsize::new(0),
         }
     }
 
@@ -134,7 +134,7 @@ impl Resolver {
     fn rotated(&self, mut addresses: Vec<IpAddr>, is_wanted: impl Fn(&IpAddr) -> bool) -> Vec<IpAddr> {
         addresses.retain(is_wanted);
         if addresses.len() > 1 {
-            let answered = self.answered.fetch_add(1, Ordering::Relaxed) as u64;
+            let answered = self.shared.answered.fetch_add(1, Ordering::Relaxed) as u64;
             // Fibonacci hashing: the high bits of the product of neighbours lie far apart.
             let scrambled = usize::try_from(answered.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33).unwrap_or_default();
             let first = scrambled % addresses.len();
