@@ -274,6 +274,7 @@ impl Actor {
                 Action::Disconnected => {
                     let networks = &self.inner.with.networks;
                     networks.leave(&self.record.id, &self.life.leaving).await;
+                    self.inner.with.volumes.tell_unmounted(&self.record);
                 }
                 Action::ReleaseRun => self.release_run().await,
                 Action::Publish(action) => self.publish(action),
