@@ -2,6 +2,7 @@
 //! What the drivers are told by whoever wires them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,8 @@ pub struct Config {
     /// How many sandboxes are made ahead at most for a network in use, so that a container gets its network at once. Each takes about
     /// 300 KiB of the kernel's memory; none with 0.
     pub spares: usize,
+    /// How long a network must be without use until they go.
+    pub spares_idle: Duration,
 }
 
 impl Config {
@@ -65,6 +68,7 @@ impl Default for Config {
             default_pools: Self::standard_pools(),
             mtu: 1500,
             spares: 8,
+            spares_idle: Duration::from_secs(60),
         }
     }
 }

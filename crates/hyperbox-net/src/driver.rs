@@ -73,7 +73,7 @@ impl BridgeDriver {
             move |source| failed(&instance, operation, source)
         };
         let memberships = Memberships::default();
-        let spares = Spares::new(memberships.clone(), Arc::clone(&firewall), config.spares);
+        let spares = Spares::new(memberships.clone(), Arc::clone(&firewall), &config);
         let restorer = Restorer {
             worker: worker.clone(),
             memberships: memberships.clone(),

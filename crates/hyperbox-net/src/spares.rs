@@ -4,7 +4,7 @@
 //!
 //! # Policy
 //! A network that was just used gets two; whoever finds none although there should be some doubles that, up to what is
-//! configured, and to thirty-two for all networks. A minute without use, and they go. They are made when nobody waits for the kernel's thread. A
+//! configured, and to thirty-two for all networks. After a minute without use they go. They are made when nobody waits for the kernel's thread. A
 //! spare's addresses are taken like a container's; networks with little room have no spares, and whoever wants the last address or one
 //! that a spare has gets the spare destroyed.
 //!
@@ -20,6 +20,7 @@ use hyperbox_core::seam::{DefaultRoutes, NetworkError, NetworkSettings, Sandbox}
 use hyperbox_types::NetworkId;
 
 use crate::bridge::BridgeNetwork;
+use crate::config::Config;
 use crate::error::failed;
 use crate::firewall::Firewall;
 use crate::membership::{Held, Memberships, Owner, Wished};
@@ -31,7 +32,6 @@ const FIRST: usize = 2;
 const MOST_OF_ALL: usize = 32;
 /// How many addresses must be free beside the spares.
 const ROOM: u128 = 32;
-const IDLE: Duration = Duration::from_secs(60);
 
 /// What makes one spare as good as another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,12 +86,15 @@ pub(crate) struct Spares {
     firewall: Arc<Firewall>,
     /// How many a network may have.
     most: usize,
+    /// How long a network must be without use until they go.
+    idle: Duration,
 }
 
 impl Spares {
-    pub(crate) fn new(memberships: Memberships, firewall: Arc<Firewall>, most: usize) -> Self {
+    pub(crate) fn new(memberships: Memberships, firewall: Arc<Firewall>, config: &Config) -> Self {
         Self {
-            most,
+            most: config.spares,
+            idle: config.spares_idle,
             shelves: Arc::default(),
             memberships,
             firewall,
@@ -196,7 +199,7 @@ impl Spares {
             shelf.filling = false;
             if !std::mem::replace(&mut shelf.watched, true) {
                 let (spares, network) = (self.clone(), network.clone());
-                kernel.later(IDLE, move |kernel| spares.end_if_idle(kernel, &network));
+                kernel.later(self.idle, move |kernel| spares.end_if_idle(kernel, &network));
             }
         }
     }
@@ -208,9 +211,9 @@ impl Spares {
                 return;
             };
             let idle = shelf.used.elapsed();
-            if idle < IDLE {
+            if idle < self.idle {
                 let (spares, network) = (self.clone(), network.clone());
-                let rest = IDLE.saturating_sub(idle);
+                let rest = self.idle.saturating_sub(idle);
                 kernel.later(rest, move |kernel| spares.end_if_idle(kernel, &network));
                 return;
             }

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::machine::{Net, default_wish, host_links, inside, json, links, on_a_machine, run, subnet, wish};
 use crate::names::is_reached;
 use crate::traffic::{listener, seen_address};
 use hyperbox_core::seam::{Endpoint, NetworkDriver as _, NetworkWish, Sandbox};
-use hyperbox_net::BridgeDriver;
+use hyperbox_net::{BridgeDriver, Config};
 use hyperbox_testkit::{container_id, wait_for_async};
 
 async fn there_are(count: usize) {
@@ -124,6 +125,25 @@ fn privileged_spares_go_with_their_network_and_with_the_daemon() {
             "the spares' are free again"
         );
         can_speak(&living, &next);
+    });
+}
+
+#[test]
+fn privileged_spares_go_when_nobody_comes() {
+    on_a_machine(|| async {
+        let net = Net::new().await;
+        let config = Config {
+            spares: 2,
+            spares_idle: Duration::from_millis(500),
+            ..net.config.clone()
+        };
+        let driver = BridgeDriver::open(config).unwrap();
+        let _kept = driver.open(net.request()).await.unwrap();
+        there_are(3).await;
+        there_are(1).await;
+        // And come again with use.
+        let _second = driver.open(net.request()).await.unwrap();
+        there_are(4).await;
     });
 }
 
