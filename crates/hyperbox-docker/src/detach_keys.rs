@@ -9,7 +9,7 @@ use crate::error::{ApiError, ApiResult};
 const DEFAULT: [u8; 2] = [0x10, 0x11];
 
 /// Finds the sequence in a stream of input.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct DetachKeys {
     sequence: Vec<u8>,
     matched: usize,

@@ -140,6 +140,10 @@ pub(crate) enum Ending {
     ClientGone,
     /// The client typed the detach keys.
     Detached,
+    /// The client said that it ends the session.
+    Closed,
+    /// The client sent what the protocol does not know.
+    Malformed,
 }
 
 /// Moves bytes between a client and an attached stream until either ends.
@@ -221,7 +225,7 @@ async fn copy_input(
 
 impl Input {
     /// Appends what of `bytes` is for the process; returns whether the client detached.
-    fn pass(&mut self, bytes: &[u8], passed: &mut Vec<u8>) -> bool {
+    pub(crate) fn pass(&mut self, bytes: &[u8], passed: &mut Vec<u8>) -> bool {
         match &mut self.detach_keys {
             Some(keys) => keys.filter(bytes, passed),
             None => {

@@ -27,6 +27,7 @@ mod routes;
 mod server;
 mod translate;
 mod version;
+mod web_socket;
 mod wire;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Routes as data: a method, a pattern, the API version that brought it, and a handler.
+//! Routes as data: a method, a pattern and a handler. Like Docker 28, every version of the API that is served has every route.
 //!
 //! A pattern is made of literal segments and placeholders: `{id}` matches one segment, `{name:*}` one or more, as image names have
 //! slashes; what follows a greedy placeholder is matched from the end. Patterns are compared in order. Pure but for the handlers.
@@ -11,7 +11,6 @@ use http::Method;
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::error::ApiResult;
-use crate::version::ApiVersion;
 
 /// The future of a handler.
 pub(crate) type Handling = Pin<Box<dyn Future<Output = ApiResult<Answer>> + Send>>;
@@ -23,8 +22,6 @@ pub(crate) struct Route {
     pub method: Verb,
     /// The path without version prefix.
     pub pattern: &'static str,
-    /// The API version that brought it.
-    pub since: ApiVersion,
     /// What answers.
     pub handler: fn(Call) -> Handling,
 }
@@ -56,13 +53,9 @@ impl Verb {
 /// Makes a [`Route`] of an async function.
 macro_rules! route {
     ($method:ident $pattern:literal => $handler:path) => {
-        $crate::router::route!($method $pattern since 24 => $handler)
-    };
-    ($method:ident $pattern:literal since $minor:literal => $handler:path) => {
         $crate::router::Route {
             method: $crate::router::Verb::$method,
             pattern: $pattern,
-            since: $crate::version::ApiVersion::new(1, $minor),
             handler: |call| Box::pin($handler(call)),
         }
     };
@@ -88,9 +81,8 @@ pub(crate) fn find<'r>(
     routes: impl Iterator<Item = &'r Route>,
     method: &Method,
     path: &str,
-    version: ApiVersion,
 ) -> Option<(&'r Route, Parameters)> {
-    let mut candidates = routes.filter(|route| route.method.accepts(method) && version >= route.since);
+    let mut candidates = routes.filter(|route| route.method.accepts(method));
     candidates.find_map(|route| matches(route.pattern, path).map(|parameters| (route, parameters)))
 }
 

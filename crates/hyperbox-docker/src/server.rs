@@ -178,9 +178,11 @@ async fn route(
         return Ok(status(StatusCode::OK));
     }
     let path = decode(request.uri().path(), Space::Literal);
-    let (version, path) = version::split(&path)?;
-    let found = router::find(routes::all(), request.method(), path, version);
+    let (wish, path) = version::split(&path);
+    // What is no route is not found in any version, as with Docker.
+    let found = router::find(routes::all(), request.method(), path);
     let (route, parameters) = found.ok_or_else(ApiError::page_not_found)?;
+    let version = version::choose(wish)?;
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let upgrade = request
         .headers()

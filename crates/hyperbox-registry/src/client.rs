@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hyperbox_core::seam::{BlobStream, Credentials, Descriptor, FetchedManifest, PushOutcome, Registry, RegistryError};
+use hyperbox_core::seam::{
+    BlobStream, Credentials, Descriptor, FetchedManifest, PushOutcome, Registry, RegistryError, SearchResult,
+};
 use hyperbox_types::{Digest, ImageReference};
 
 use crate::config::{Config, InvalidConfig};
 use crate::failure::Operation;
 use crate::session::Session;
 use crate::upload::Push;
-use crate::{login, pull, resolve};
+use crate::{login, pull, resolve, search};
 
 /// A client of all registries; cheap to clone, meant to be shared.
 #[derive(Debug, Clone)]
@@ -98,5 +100,15 @@ impl Registry for DistributionClient {
 
     async fn login(&self, host: &str, credentials: &Credentials) -> Result<Option<String>, RegistryError> {
         login::login(&self.session, host, credentials).await
+    }
+
+    async fn search(
+        &self,
+        host: &str,
+        term: &str,
+        limit: u16,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<SearchResult>, RegistryError> {
+        search::search(&self.session, host, term, limit, given(credentials)).await
     }
 }

@@ -156,6 +156,11 @@ impl Endpoints {
     }
 }
 
+/// Returns the base URL of a host that is no registry and always speaks HTTPS.
+pub(crate) fn https_only(host: &str) -> Result<Url, Failure> {
+    parse_base(host, &format!("https://{host}/")).map(|endpoint| endpoint.base)
+}
+
 fn parse_base(host: &str, url: &str) -> Result<Endpoint, Failure> {
     Endpoint::parse(url).ok_or_else(|| Failure::Refused {
         reason: format!("{host} is no host that can be asked"),

@@ -254,6 +254,8 @@ pub(crate) enum Operation<'a> {
     PushManifest(&'a ImageReference),
     /// With the URL that was asked.
     Login(&'a str),
+    /// With the host.
+    Search(&'a str),
 }
 
 impl Operation<'_> {
@@ -285,6 +287,7 @@ impl Operation<'_> {
             Self::PushBlob(reference, digest) => format!("failed to push blob {digest} to {reference}"),
             Self::PushManifest(reference) => format!("failed to push {reference}"),
             Self::Login(url) => format!("login attempt to {url} failed"),
+            Self::Search(host) => format!("failed to search {host}"),
         }
     }
 

@@ -27,6 +27,7 @@ mod redirect;
 mod resolve;
 mod retry;
 mod scope;
+mod search;
 mod session;
 mod token;
 mod transport;

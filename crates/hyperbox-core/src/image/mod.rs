@@ -2,6 +2,7 @@
 //! Images: what manifests and configurations say, which images there are, and how they come and go.
 
 mod archive;
+mod distribution;
 mod fetch;
 mod lease;
 pub mod manifest;
@@ -11,6 +12,7 @@ mod record;
 mod service;
 
 pub use archive::ArchiveStream;
+pub use distribution::{Distribution, DistributionPlatform};
 pub use lease::LayerLease;
 pub use manifest::{ImageManifest, ManifestError, ParsedManifest, choose_platform, media_type};
 pub use record::{HistoryEntry, ImageConfig, ImageLayer, ImageRecord};

@@ -16,7 +16,7 @@ use tracing::warn;
 use super::lease::{LayerLease, Leases};
 use super::record::ImageRecord;
 use crate::event::{EventKind, Events};
-use crate::seam::{Change, ContentStore, Credentials, Records, Registry, RegistryError, Snapshotter, Table};
+use crate::seam::{Change, ContentStore, Credentials, Records, Registry, RegistryError, SearchResult, Snapshotter, Table};
 use crate::time::Timestamp;
 use crate::{Result, ServiceError};
 
@@ -392,6 +392,24 @@ impl Images {
             .login(host, credentials)
             .await
             .map_err(|error| registry_failure("login", error))
+    }
+
+    /// Searches a registry that can be searched.
+    ///
+    /// # Errors
+    /// `NotFound` when it cannot, `PermissionDenied`, `Unavailable`.
+    pub async fn search(
+        &self,
+        host: &str,
+        term: &str,
+        limit: u16,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<SearchResult>> {
+        let registry = &self.inner.with.registry;
+        registry
+            .search(host, term, limit, credentials)
+            .await
+            .map_err(|error| registry_failure("search", error))
     }
 
     /// Protects an image's layers from collection until the lease is dropped.

@@ -5,6 +5,7 @@
 //! and every fake passes.
 
 mod content;
+mod files;
 mod host;
 mod names;
 mod network;
@@ -18,6 +19,9 @@ mod volume;
 
 pub(crate) use content::io_kind;
 pub use content::{BlobInfo, ContentError, ContentStore, ContentWriter};
+pub use files::{
+    ContainerFiles, FileStream, FilesError, FilesView, PathStat, Replace, ViewMount, ViewRoot, WriteFiles,
+};
 pub use host::{DeviceNode, Host, HostError, LinkCounters, PathKind, ProcessInfo, ProcessorSets};
 pub use names::{Announcement, NameServer, NameService, ResolverSettings};
 pub use network::{
@@ -28,6 +32,7 @@ pub use ports::{PortPublisher, PortRequest, PublishRequest, PublishedPort};
 pub use records::{Change, Records, RecordsError, Table};
 pub use registry::{
     BlobStream, Credentials, Descriptor, FetchedManifest, PushOutcome, Registry, RegistryError, RegistryFault,
+    SearchResult,
 };
 pub use sandbox::{NameSockets, Routes, Sandboxes};
 pub use snapshot::{

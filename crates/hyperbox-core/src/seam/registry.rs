@@ -59,6 +59,22 @@ pub struct FetchedManifest {
 /// The bytes of a blob, in order, from the wished offset. Ends with an error when the connection is lost for good.
 pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes, RegistryError>> + Send>>;
 
+/// A repository that a search found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SearchResult {
+    /// Its name.
+    pub name: String,
+    /// What its owner says of it.
+    pub description: String,
+    /// How many users marked it.
+    pub star_count: i64,
+    /// Whether the registry's own people keep it.
+    pub is_official: bool,
+    /// Whether it is built by the registry.
+    pub is_automated: bool,
+}
+
 /// What a push did with one blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushOutcome {
@@ -121,6 +137,15 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
 
     /// Checks credentials (`docker login`). Returns an identity token where the registry gives one.
     async fn login(&self, host: &str, credentials: &Credentials) -> Result<Option<String>, RegistryError>;
+
+    /// Searches a registry that can be searched (by the API before version 2, which Docker Hub has) for at most `limit` repositories.
+    async fn search(
+        &self,
+        host: &str,
+        term: &str,
+        limit: u16,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<SearchResult>, RegistryError>;
 }
 
 /// Why a registry call failed. The sentence names the reference or host.

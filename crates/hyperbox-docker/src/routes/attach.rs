@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! `POST /containers/{id}/attach` and the size of the terminal.
 
-use hyperbox_core::container::AttachOptions;
+use std::sync::Arc;
+
+use hyperbox_core::container::{AttachOptions, ContainerRecord};
 use hyperbox_types::run::{Streams, TerminalSize};
 
 use crate::answer::{Answer, status};
@@ -16,7 +18,32 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Post "/containers/{id}/resize" => resize),
 ];
 
-async fn attach(call: Call) -> ApiResult<Answer> {
+/// What a client wants to be attached to, and how.
+pub(super) struct Wish {
+    /// The container.
+    pub record: Arc<ContainerRecord>,
+    /// What is wished for.
+    pub options: AttachOptions,
+    detach_keys: DetachKeys,
+}
+
+impl Wish {
+    /// Says how the client's input is treated.
+    pub(super) fn input(&self, terminal: bool) -> Input {
+        let stdin = self.options.streams.stdin;
+        Input {
+            attached: stdin && self.options.stream,
+            closes: self.record.spec.stdin_once,
+            detach_keys: (terminal && stdin).then(|| self.detach_keys.clone()),
+        }
+    }
+}
+
+/// Reads the query.
+///
+/// # Errors
+/// 404 for an unknown container, 400 for keys that are none.
+pub(super) fn wish(call: &Call) -> ApiResult<Wish> {
     let query = &call.query;
     let streams = Streams {
         stdin: query.flag("stdin"),
@@ -28,18 +55,25 @@ async fn attach(call: Call) -> ApiResult<Answer> {
         logs: query.flag("logs"),
         stream: query.flag("stream"),
     };
-    let record = call.engine().containers.get(call.parameter("id"))?;
-    let detach_keys = DetachKeys::parse(query.text("detachKeys"))?;
-    let attached = call.engine().containers.attach(call.parameter("id"), options).await?;
-    let input = Input {
-        attached: streams.stdin && options.stream,
-        closes: record.spec.stdin_once,
-        detach_keys: (attached.terminal && streams.stdin).then_some(detach_keys),
-    };
+    Ok(Wish {
+        record: call.engine().containers.get(call.parameter("id"))?,
+        options,
+        detach_keys: DetachKeys::parse(query.text("detachKeys"))?,
+    })
+}
+
+async fn attach(call: Call) -> ApiResult<Answer> {
+    let wish = wish(&call)?;
+    let attached = call
+        .engine()
+        .containers
+        .attach(call.parameter("id"), wish.options)
+        .await?;
+    let input = wish.input(attached.terminal);
     let media_type = hijack::media_type(&call, attached.terminal);
     hijack::hijack(call, media_type, move |client| async move {
         let ending = hijack::pump(client, attached.io, input).await;
-        tracing::debug!(container = %record.id, ?ending, "attached client left");
+        tracing::debug!(container = %wish.record.id, ?ending, "attached client left");
     })
     .await
 }

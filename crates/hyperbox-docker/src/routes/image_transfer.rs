@@ -25,7 +25,7 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 /// The header with the credentials for the registry.
-const AUTH: &str = "x-registry-auth";
+pub(super) const AUTH: &str = "x-registry-auth";
 
 /// Joins a name with a tag or digest that is given apart; without either, the tag is `latest`.
 ///
@@ -111,9 +111,6 @@ async fn save_many(call: Call) -> ApiResult<Answer> {
         .flat_map(|names| names.split(','))
         .map(str::to_owned)
         .collect();
-    if names.is_empty() {
-        return Err(ApiError::bad_request("no image names were given"));
-    }
     save(&call, &names).await
 }
 

@@ -10,7 +10,7 @@ use super::container_filter::until;
 use super::image_transfer::join_reference;
 use crate::answer::{Answer, json, status};
 use crate::call::Call;
-use crate::error::{ApiError, ApiResult};
+use crate::error::ApiResult;
 use crate::filters::Filters;
 use crate::pattern::glob;
 use crate::router::{Route, route};
@@ -19,8 +19,7 @@ use crate::wire::image::ImagesPruned;
 
 pub(super) const ROUTES: &[Route] = &[
     route!(Get "/images/json" => list),
-    route!(Get "/images/search" => search),
-    route!(Post "/images/prune" since 25 => prune),
+    route!(Post "/images/prune" => prune),
     route!(Get "/images/{name:*}/json" => inspect),
     route!(Get "/images/{name:*}/history" => history),
     route!(Post "/images/{name:*}/tag" => tag),
@@ -93,6 +92,10 @@ async fn history(call: Call) -> ApiResult<Answer> {
 }
 
 async fn tag(call: Call) -> ApiResult<Answer> {
+    // Without a target Docker answers that all is well, and does nothing.
+    if call.query.text("repo").is_empty() {
+        return Ok(status(StatusCode::OK));
+    }
     let target = join_reference(call.query.text("repo"), call.query.text("tag"))?;
     call.engine().images.tag(name(&call)?, target).await?;
     Ok(status(StatusCode::CREATED))
@@ -119,11 +122,4 @@ async fn prune(call: Call) -> ApiResult<Answer> {
         images_deleted: (!removed.is_empty()).then(|| image::removed(removed)),
         space_reclaimed: reclaimed.0,
     }))
-}
-
-async fn search(_: Call) -> ApiResult<Answer> {
-    Err(
-        ApiError::not_implemented("searching registries is not supported by this version of HyperBox")
-            .with_hint("search on the registry's own web site"),
-    )
 }

@@ -2,9 +2,11 @@
 //! All routes, one file per resource. More specific patterns come first where two could match.
 
 mod attach;
+mod checkpoints;
 mod container_filter;
 mod containers;
 mod create;
+mod distribution;
 mod events;
 mod execs;
 mod image_transfer;
@@ -13,18 +15,20 @@ mod lifecycle;
 mod logs;
 mod networks;
 mod run;
+mod search;
 mod stats;
 mod swarm;
 mod system;
 mod top;
 mod unsupported;
 mod volumes;
+mod web_socket;
 
 use crate::router::Route;
 
 /// Returns all routes in the order in which they are tried.
 pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
-    let tables: [&'static [Route]; 17] = [
+    let tables: [&'static [Route]; 21] = [
         system::ROUTES,
         events::ROUTES,
         run::ROUTES,
@@ -32,12 +36,16 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
         containers::ROUTES,
         lifecycle::ROUTES,
         attach::ROUTES,
+        web_socket::ROUTES,
+        checkpoints::ROUTES,
         logs::ROUTES,
         stats::ROUTES,
         top::ROUTES,
         execs::ROUTES,
         image_transfer::ROUTES,
+        search::ROUTES,
         images::ROUTES,
+        distribution::ROUTES,
         volumes::ROUTES,
         networks::ROUTES,
         swarm::ROUTES,

@@ -19,7 +19,7 @@ use crate::wire::network::{ConnectBody, DisconnectBody, NetworkCreateBody, Netwo
 pub(super) const ROUTES: &[Route] = &[
     route!(Get "/networks" => list),
     route!(Post "/networks/create" => create),
-    route!(Post "/networks/prune" since 25 => prune),
+    route!(Post "/networks/prune" => prune),
     route!(Post "/networks/{id}/connect" => connect),
     route!(Post "/networks/{id}/disconnect" => disconnect),
     route!(Get "/networks/{id}" => inspect),

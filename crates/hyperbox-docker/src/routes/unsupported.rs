@@ -16,11 +16,6 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Get "/containers/{id}/archive" => copy),
     route!(Put "/containers/{id}/archive" => copy),
     route!(Get "/containers/{id}/export" => export),
-    route!(Get "/containers/{id}/attach/ws" => web_socket),
-    route!(Get "/containers/{id}/checkpoints" => checkpoints),
-    route!(Post "/containers/{id}/checkpoints" => checkpoints),
-    route!(Delete "/containers/{id}/checkpoints/{name}" => checkpoints),
-    route!(Get "/distribution/{name:*}/json" => distribution),
 ];
 
 fn refusal(what: &str) -> ApiResult<Answer> {
@@ -45,16 +40,4 @@ async fn copy(mut call: Call) -> ApiResult<Answer> {
 
 async fn export(_: Call) -> ApiResult<Answer> {
     refusal("exporting containers is")
-}
-
-async fn web_socket(_: Call) -> ApiResult<Answer> {
-    refusal("attaching by WebSocket is")
-}
-
-async fn checkpoints(_: Call) -> ApiResult<Answer> {
-    refusal("checkpoints are")
-}
-
-async fn distribution(_: Call) -> ApiResult<Answer> {
-    refusal("inspecting images in a registry is")
 }

@@ -17,7 +17,7 @@ use crate::wire::volume::{VolumeCreateBody, VolumeList, VolumesPruned};
 pub(super) const ROUTES: &[Route] = &[
     route!(Get "/volumes" => list),
     route!(Post "/volumes/create" => create),
-    route!(Post "/volumes/prune" since 25 => prune),
+    route!(Post "/volumes/prune" => prune),
     route!(Get "/volumes/{name}" => inspect),
     route!(Delete "/volumes/{name}" => remove),
 ];

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hyperbox_core::seam::{
     BlobStream, Credentials, Descriptor, FetchedManifest, PushOutcome, Registry, RegistryError, RegistryFault,
+    SearchResult,
 };
 use hyperbox_types::{ByteSize, Digest, ImageReference};
 use sha2::{Digest as _, Sha256};
@@ -246,5 +247,29 @@ impl Registry for FakeRegistry {
     async fn login(&self, _host: &str, credentials: &Credentials) -> Result<Option<String>, RegistryError> {
         self.enter(Some(credentials)).await?;
         Ok(None)
+    }
+
+    async fn search(
+        &self,
+        _host: &str,
+        term: &str,
+        limit: u16,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<SearchResult>, RegistryError> {
+        self.enter(credentials).await?;
+        let state = lock(&self.state);
+        let names: BTreeSet<&str> = state
+            .tags
+            .keys()
+            .filter_map(|name| name.rsplit_once(':'))
+            .map(|(name, _)| name)
+            .collect();
+        let found = names.into_iter().filter(|name| name.contains(term)).take(limit.into());
+        Ok(found
+            .map(|name| SearchResult {
+                name: name.to_owned(),
+                ..SearchResult::default()
+            })
+            .collect())
     }
 }
