@@ -2,6 +2,7 @@
 //! Published ports, from the host, from another machine and from containers; conflicts; what survives the daemon.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyperbox_testkit::environment::{STARTER, TestEnvironment, enter_network_of};
@@ -119,15 +120,32 @@ fn privileged_datagrams_are_published_as_well() {
         .as_u64()
         .and_then(|pid| pid.try_into().ok());
     let echo = enter_network_of(pid.unwrap(), || UdpSocket::bind("0.0.0.0:7")).unwrap();
-    std::thread::spawn(move || {
-        let mut question = [0; 64];
-        // Ends with the socket's namespace, or with the test.
-        while let Ok((length, client)) = echo.recv_from(&mut question) {
-            if echo.send_to(&question[..length], client).is_err() {
-                return;
-            }
-        }
+    echo.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| answer(&echo, &over));
+        ask_from_everywhere(&environment, &machine, number);
+        over.store(true, Ordering::Relaxed);
     });
+    // The socket would keep the container's namespace alive.
+    drop(echo);
+    environment.hb(["rm", "-f", "echo"]).succeeds();
+    machine.disconnect(&environment);
+    environment.finish();
+}
+
+/// Sends back what it receives until it is over.
+fn answer(echo: &UdpSocket, over: &AtomicBool) {
+    let mut question = [0; 64];
+    while !over.load(Ordering::Relaxed) {
+        if let Ok((length, client)) = echo.recv_from(&mut question) {
+            // A client that has gone asks again.
+            drop(echo.send_to(&question[..length], client));
+        }
+    }
+}
+
+fn ask_from_everywhere(environment: &TestEnvironment, machine: &OtherMachine, number: u16) {
     let ask = |address: &str| -> std::io::Result<Vec<u8>> {
         let target = SocketAddr::new(address.parse().unwrap(), number);
         let any: SocketAddr = match target {
@@ -150,9 +168,6 @@ fn privileged_datagrams_are_published_as_well() {
         });
     }
     assert_eq!(machine.network.enter(|| ask(NEAR)).unwrap(), b"hello");
-    environment.hb(["rm", "-f", "echo"]).succeeds();
-    machine.disconnect(&environment);
-    environment.finish();
 }
 
 #[test]
