@@ -89,10 +89,15 @@ async fn attaches(
     for round in 0..rounds {
         let container = container(round);
         let start = Instant::now();
-        let attached = mechanisms.bridge.attach(namespace.as_fd(), &container, request(network, "eth1"));
+        let attached = mechanisms
+            .bridge
+            .attach(namespace.as_fd(), &container, request(network, "eth1"));
         let endpoint = attached.await?;
         times.push(start.elapsed());
-        mechanisms.bridge.detach(namespace.as_fd(), &container, &endpoint).await?;
+        mechanisms
+            .bridge
+            .detach(namespace.as_fd(), &container, &endpoint)
+            .await?;
         mechanisms.bridge.release(&container, &endpoint).await?;
     }
     Ok(times)
