@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::driver::{self, BridgeDriver};
 use crate::error::failed;
 use crate::firewall::Firewall;
+use crate::macvlan::ParentDriver;
 use crate::publish::Publisher;
 use crate::sandboxes::KernelSandboxes;
 use crate::unconnected::UnconnectedDriver;
@@ -20,6 +21,10 @@ use crate::unconnected::UnconnectedDriver;
 pub struct Mechanisms {
     /// Driver `bridge`.
     pub bridge: Arc<BridgeDriver>,
+    /// Driver `macvlan`.
+    pub macvlan: Arc<ParentDriver>,
+    /// Driver `ipvlan`.
+    pub ipvlan: Arc<ParentDriver>,
     /// Driver `host`.
     pub host: Arc<UnconnectedDriver>,
     /// Driver `null`.
@@ -46,6 +51,8 @@ impl Mechanisms {
         let home: OwnedFd = network_namespace::current()
             .map_err(|source| failed(&config.instance, "open the machine's network namespace", source))?;
         Ok(Self {
+            macvlan: Arc::new(ParentDriver::macvlan(config.clone(), worker.clone())),
+            ipvlan: Arc::new(ParentDriver::ipvlan(config.clone(), worker.clone())),
             bridge: Arc::new(BridgeDriver::with(config, worker, Arc::clone(&firewall))?),
             ports: Arc::new(Publisher::open(Arc::clone(&firewall))?),
             firewall,

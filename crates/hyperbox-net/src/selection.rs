@@ -111,7 +111,7 @@ fn link_of(config: &Config, wish: &NetworkWish, options: &BridgeOptions) -> Stri
 }
 
 /// The configured pools, and the machine's own unique local range where there is none for IPv6.
-fn pools(config: &Config) -> Vec<Pool> {
+pub(crate) fn pools(config: &Config) -> Vec<Pool> {
     let mut pools = config.default_pools.clone();
     if !pools.iter().any(|pool| pool.base.addr().is_ipv6()) {
         let machine = std::fs::read_to_string(Path::new(MACHINE_ID)).unwrap_or_default();

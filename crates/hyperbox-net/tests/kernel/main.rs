@@ -7,6 +7,7 @@ mod bridge;
 mod families;
 mod firewall;
 mod machine;
+mod macvlan;
 mod membership;
 mod names;
 mod publish;

@@ -301,7 +301,7 @@ async fn check_ipv6(driver: &dyn NetworkDriver, traits: &Traits) {
 async fn check_adoption(fresh: &impl Fn() -> Arc<dyn NetworkDriver>, traits: &Traits) {
     let before = fresh();
     let network = small(&*before, traits).await;
-    let (container, living, _sandbox) = open(&*before, &network).await;
+    let (container, living, sandbox) = open(&*before, &network).await;
     let (_, lost, _) = open(&*before, &network).await;
     drop(before);
     let after = fresh();
@@ -319,6 +319,8 @@ async fn check_adoption(fresh: &impl Fn() -> Arc<dyn NetworkDriver>, traits: &Tr
     let _sandbox = open_wished(&*after, &network, address(&lost), None)
         .await
         .expect("open");
+    // An address is given back when nobody has it any more: the link of some drivers lives as long as the namespace.
+    drop(sandbox);
     after.release(&container, &living).await.expect("release");
     let _sandbox = open_wished(&*after, &network, address(&living), None)
         .await
