@@ -224,6 +224,19 @@ async fn docker_cli_networks_and_ports() {
             text(&output.stdout)
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docker_cli_network_refusals() {
+    let world = World::start().await;
+    for arguments in [
+        &["network", "create", "front"][..],
+        &["run", "-d", "--name", "db", IMAGE],
+        &["run", "-d", "--name", "in", "--network", "front", IMAGE],
+    ] {
+        let output = docker(&world, arguments).await;
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    }
     for (arguments, needle) in [
         (
             &["network", "rm", "front"][..],
@@ -241,7 +254,7 @@ async fn docker_cli_networks_and_ports() {
             &["network", "create", "--subnet", "10.9.0.1/24", "x"],
             "invalid subnet 10.9.0.1/24: it should be 10.9.0.0/24",
         ),
-        (&["network", "connect", "nosuch", "web"], "network nosuch not found"),
+        (&["network", "connect", "nosuch", "db"], "network nosuch not found"),
         (&["network", "inspect", "nosuch"], "network nosuch not found"),
         (
             &["run", "--network", "container:db", "-p", "80:80", IMAGE],
@@ -251,7 +264,7 @@ async fn docker_cli_networks_and_ports() {
             &["run", "--network", "bridge", "--ip", "1.2.3.4", IMAGE],
             "supported on user defined networks only",
         ),
-        (&["port", "web", "99"], "no public port '99' published for web"),
+        (&["port", "db", "99"], "public port '99' published for db"),
     ] {
         let output = docker(&world, arguments).await;
         assert!(!output.status.success(), "{arguments:?}");
