@@ -18,7 +18,7 @@ use hyperbox_core::volume::Volumes;
 use hyperbox_dns::{Configuration, Names};
 use hyperbox_net::Mechanisms;
 use hyperbox_registry::DistributionClient;
-use hyperbox_snapshot::OverlaySnapshotter;
+use hyperbox_snapshot::{MountedFiles, OverlaySnapshotter};
 use hyperbox_store::{FileContent, LocalVolumes, SqliteRecords};
 use hyperbox_task::ShimTaskRuntime;
 use hyperbox_types::ByteSize;
@@ -28,11 +28,11 @@ use crate::config::{Config, SnapshotterKind};
 use crate::host::{LinuxHost, Machine};
 use crate::instance::private_directory;
 
-/// Opens all stores, wires all services and brings back what an earlier daemon left.
+/// Opens all stores, wires all services and brings back what an earlier daemon left. `descriptors` is how many files containers may open.
 ///
 /// # Errors
 /// When a store cannot be opened; the message names it.
-pub(crate) async fn engine(config: &Config, machine: &Machine) -> Result<Engine> {
+pub(crate) async fn engine(config: &Config, machine: &Machine, descriptors: Option<u64>) -> Result<Engine> {
     let root = &config.root;
     let containers_dir = root.join("containers");
     let spool_dir = root.join("spool");
@@ -51,7 +51,7 @@ pub(crate) async fn engine(config: &Config, machine: &Machine) -> Result<Engine>
     let volume_driver = Arc::new(LocalVolumes::open(&root.join("volumes"))?);
     let registry = Arc::new(DistributionClient::new(registry_config(config)).context("setting registry")?);
     let store_id = store_id(records.as_ref())?;
-    let tasks: Arc<dyn TaskRuntime> = Arc::new(ShimTaskRuntime::open(task_config(config))?);
+    let tasks: Arc<dyn TaskRuntime> = Arc::new(ShimTaskRuntime::open(task_config(config, descriptors))?);
 
     let images = Images::open(ImageDependencies {
         records: Arc::clone(&records),
@@ -85,6 +85,7 @@ pub(crate) async fn engine(config: &Config, machine: &Machine) -> Result<Engine>
         Dependencies {
             records,
             snapshotter: Arc::clone(&snapshotter),
+            files: Arc::new(MountedFiles::open(&config.run_dir.join("view"))?),
             tasks: Arc::clone(&tasks),
             host: Arc::clone(&host),
             images: images.clone(),
@@ -157,7 +158,14 @@ fn network_mechanisms(
     let cni = hyperbox_cni::Config::new(config.root.join("cni"));
     let cni = CniDriver::open(cni, kernel.sandboxes.clone())?;
     Ok(NetworkDependencies {
-        drivers: vec![kernel.bridge, kernel.host, kernel.null, Arc::new(cni)],
+        drivers: vec![
+            kernel.bridge,
+            kernel.macvlan,
+            kernel.ipvlan,
+            kernel.host,
+            kernel.null,
+            Arc::new(cni),
+        ],
         sandboxes: kernel.sandboxes,
         ports: kernel.ports,
         names: Arc::new(Names::new(Handle::current(), Configuration::default())),
@@ -183,11 +191,12 @@ fn network_config(config: &Config, store_id: &str) -> hyperbox_net::Config {
     }
 }
 
-fn task_config(config: &Config) -> hyperbox_task::Config {
+fn task_config(config: &Config, descriptors: Option<u64>) -> hyperbox_task::Config {
     hyperbox_task::Config {
         shim_program: wish(&config.runtime.shim).map(Into::into),
         default_runtime: config.runtime.default.clone(),
         runtimes: config.runtime.external.clone(),
+        descriptors,
         ..hyperbox_task::Config::new(&config.run_dir)
     }
 }

@@ -2,17 +2,20 @@
 //! Snapshotters: root filesystems from layers.
 //!
 //! [`OverlaySnapshotter`] keeps each layer as a directory and lets overlayfs join them. It implements
-//! [`hyperbox_core::seam::Snapshotter`]; nothing here mounts anything that another process could see.
+//! [`hyperbox_core::seam::Snapshotter`]; nothing here mounts anything that another process could see. [`MountedFiles`] looks into
+//! containers from outside.
 
 #![forbid(unsafe_code)]
 
 mod archive;
 mod changes;
 mod failure;
+mod files;
 mod inflate;
 mod overlay;
 mod trash;
 mod unpack;
 
+pub use files::MountedFiles;
 pub use overlay::{OverlaySnapshotter, probe};
 pub use unpack::{Limits, UnpackSummary, unpack_into};

@@ -9,10 +9,10 @@
 //! Modes and times of directories are set at the end: making entries inside changes the times, and a setgid directory would
 //! give its group away. What is kept for that in memory is bounded by [`Limits::names`].
 
-mod attributes;
-mod file;
-mod names;
-mod tree;
+pub(crate) mod attributes;
+pub(crate) mod file;
+pub(crate) mod names;
+pub(crate) mod tree;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;

@@ -16,6 +16,7 @@ pub mod fork;
 pub mod init;
 pub mod message;
 pub mod mount_attributes;
+pub mod mount_view;
 pub mod network_namespace;
 pub mod pidfd;
 pub mod seccomp;

@@ -73,6 +73,25 @@ pub fn open_directory(parent: impl AsFd, name: impl rustix::path::Arg) -> io::Re
 /// # Errors
 /// That of the failing system call, or the visitor's own.
 pub fn walk(root: OwnedFd, visit: &mut dyn FnMut(Visit<'_>) -> io::Result<Descend>) -> io::Result<()> {
+    walk_levels(root, read_level, visit)
+}
+
+/// [`walk`], the entries of each directory sorted by name. Holds the names of one directory at a time.
+///
+/// # Errors
+/// As [`walk`].
+pub fn walk_sorted(root: OwnedFd, visit: &mut dyn FnMut(Visit<'_>) -> io::Result<Descend>) -> io::Result<()> {
+    walk_levels(root, read_level_sorted, visit)
+}
+
+type ReadLevel =
+    fn(BorrowedFd<'_>, &Path, &mut dyn FnMut(Visit<'_>) -> io::Result<Descend>) -> io::Result<Vec<CString>>;
+
+fn walk_levels(
+    root: OwnedFd,
+    read_level: ReadLevel,
+    visit: &mut dyn FnMut(Visit<'_>) -> io::Result<Descend>,
+) -> io::Result<()> {
     let mut path = PathBuf::new();
     let identity = identity(&rustix::fs::fstat(&root)?);
     let pending = read_level(root.as_fd(), &path, visit)?;
@@ -161,6 +180,39 @@ fn read_level(
             pending.push(name.to_owned());
         }
     }
+    Ok(pending)
+}
+
+/// [`read_level`] in the order of names; the subdirectories come out in reverse, as the walk takes the last one first.
+fn read_level_sorted(
+    directory: BorrowedFd<'_>,
+    path: &Path,
+    visit: &mut dyn FnMut(Visit<'_>) -> io::Result<Descend>,
+) -> io::Result<Vec<CString>> {
+    let mut entries: Vec<(CString, FileType)> = Vec::new();
+    read_level(directory, path, &mut |found| {
+        if let Visit::Entry(entry) = found {
+            entries.push((entry.name.to_owned(), entry.kind));
+        }
+        Ok(Descend::Past)
+    })?;
+    entries.sort_by(|one, other| one.0.cmp(&other.0));
+    let mut pending = Vec::new();
+    let mut full = path.to_path_buf();
+    for (name, kind) in entries {
+        full.push(std::ffi::OsStr::from_bytes(name.to_bytes()));
+        let descend = visit(Visit::Entry(Entry {
+            parent: directory,
+            name: &name,
+            path: &full,
+            kind,
+        }))?;
+        full.pop();
+        if kind == FileType::Directory && descend == Descend::Into {
+            pending.push(name);
+        }
+    }
+    pending.reverse();
     Ok(pending)
 }
 

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::fake::{
-    FakeHost, FakeNames, FakeNetwork, FakePorts, FakeRegistry, FakeSandboxes, FakeSnapshotter, FakeTaskRuntime,
+    FakeFiles, FakeHost, FakeNames, FakeNetwork, FakePorts, FakeRegistry, FakeSandboxes, FakeSnapshotter, FakeTaskRuntime,
     FakeVolumes, MemoryContent, MemoryRecords,
 };
 
@@ -30,6 +30,7 @@ pub struct World {
     pub records: MemoryRecords,
     pub content: MemoryContent,
     pub snapshotter: FakeSnapshotter,
+    pub files: FakeFiles,
     pub tasks: FakeTaskRuntime,
     pub network: FakeNetwork,
     pub sandboxes: FakeSandboxes,
@@ -51,6 +52,7 @@ impl World {
             records: MemoryRecords::new(),
             content: MemoryContent::new(),
             snapshotter: FakeSnapshotter::new(),
+            files: FakeFiles::default(),
             tasks: FakeTaskRuntime::new(),
             network: FakeNetwork::new(),
             sandboxes: FakeSandboxes::default(),
@@ -103,6 +105,7 @@ impl World {
             Dependencies {
                 records,
                 snapshotter,
+                files: Arc::new(self.files.clone()),
                 tasks: tasks.clone(),
                 host: Arc::new(self.host.clone()),
                 images: images.clone(),

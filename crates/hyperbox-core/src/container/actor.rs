@@ -47,6 +47,9 @@ pub(super) struct Actor {
     pub(super) terminal_size: TerminalSize,
     /// Whether the persisted record may still be there.
     pub(super) gone: bool,
+    /// Held from a launch until its outcome is shown, so that nobody mounts the container's files beside it; see `files.rs`.
+    files: Arc<tokio::sync::RwLock<()>>,
+    launch_turn: Option<tokio::sync::OwnedRwLockWriteGuard<()>>,
     commands: mpsc::Receiver<Command>,
     own_commands: mpsc::WeakSender<Command>,
     snapshot: watch::Sender<Snapshot>,
@@ -76,6 +79,7 @@ impl Actor {
             id: record.id.clone(),
             commands: sender.clone(),
             snapshot: receiver,
+            files: Arc::default(),
         };
         let life = Life {
             state: record.state.clone(),
@@ -91,6 +95,8 @@ impl Actor {
             removal: RemoveOptions::default(),
             terminal_size: TerminalSize { rows: 24, columns: 80 },
             gone: false,
+            files: Arc::clone(&handle.files),
+            launch_turn: None,
             commands,
             own_commands: sender.downgrade(),
             snapshot,
@@ -191,6 +197,10 @@ impl Actor {
                 let disconnected = self.disconnect(&network, force).await;
                 answer(reply, disconnected);
             }
+            Command::ForgetNetwork { network, force, reply } => {
+                let forgotten = self.forget_network(&network, force);
+                answer(reply, forgotten);
+            }
             Command::Resized(size) => self.terminal_size = size,
             Command::Health { run, health } => self.take_health(run, health),
         }
@@ -281,12 +291,14 @@ impl Actor {
                 Action::AutoRemove | Action::Remove => self.remove().await,
             }
         }
+        self.launch_turn = None;
         self.settle();
     }
 
     /// Launches and returns what follows. Those who asked for the start get their answer once that is done.
     async fn try_launch(&mut self) -> Vec<Action> {
         self.restart = None;
+        self.launch_turn = Some(Arc::clone(&self.files).write_owned().await);
         let launched = self.launch().await;
         // Also of a launch that failed: what follows tells that they are free again.
         self.inner.with.volumes.tell_mounted(&self.record);

@@ -10,6 +10,7 @@ mod command;
 mod control;
 mod cpuset;
 mod create;
+mod files;
 mod health;
 mod launch;
 mod lifecycle;
@@ -33,6 +34,7 @@ mod wait;
 
 pub use command::StopOptions;
 pub use create::{Created, Purpose};
+pub use files::CopyInto;
 pub use operations::{AttachOptions, Attached, StatsSample, UpdateOptions};
 pub use ports::exposed_ports;
 pub use removal::{Pruned, RemoveOptions};

@@ -16,7 +16,7 @@ use super::{ContainerRecord, ContainerSpec, Phase, RestartPolicy, WaitCondition,
 use crate::event::{EventKind, Events};
 use crate::image::{ImageUser, ImageUsers, Images};
 use crate::network::Networks;
-use crate::seam::{Host, Records, RuntimeVersion, Snapshotter, TaskRuntime};
+use crate::seam::{ContainerFiles, Host, Records, RuntimeVersion, Snapshotter, TaskRuntime};
 use crate::volume::Volumes;
 use crate::{Result, ServiceError};
 
@@ -44,6 +44,7 @@ pub struct Config {
 pub struct Dependencies {
     pub records: Arc<dyn Records>,
     pub snapshotter: Arc<dyn Snapshotter>,
+    pub files: Arc<dyn ContainerFiles>,
     pub tasks: Arc<dyn TaskRuntime>,
     pub host: Arc<dyn Host>,
     pub images: Images,

@@ -5,7 +5,7 @@
 //! make two containers of one name.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hyperbox_types::{ContainerId, ContainerName};
 use tokio::sync::{mpsc, watch};
@@ -20,6 +20,8 @@ pub(super) struct Handle {
     pub id: ContainerId,
     pub commands: mpsc::Sender<Command>,
     pub snapshot: watch::Receiver<Snapshot>,
+    /// Orders starts and work on the container's files from outside; see `files.rs`.
+    pub files: Arc<tokio::sync::RwLock<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -137,6 +139,7 @@ mod tests {
             id: ContainerId::from_bytes([byte; 32]),
             commands,
             snapshot,
+            files: Arc::default(),
         }
     }
 

@@ -219,13 +219,13 @@ impl Inner {
 }
 
 /// Reads queued chunks on a blocking thread.
-pub(super) struct ChunkReader {
+pub(crate) struct ChunkReader {
     receiver: mpsc::Receiver<std::io::Result<Bytes>>,
     chunk: Bytes,
 }
 
 impl ChunkReader {
-    pub(super) fn new(receiver: mpsc::Receiver<std::io::Result<Bytes>>) -> Self {
+    pub(crate) fn new(receiver: mpsc::Receiver<std::io::Result<Bytes>>) -> Self {
         Self {
             receiver,
             chunk: Bytes::new(),

@@ -12,6 +12,7 @@ mod record;
 mod service;
 
 pub use archive::ArchiveStream;
+pub(crate) use fetch::ChunkReader;
 pub use distribution::{Distribution, DistributionPlatform};
 pub use lease::LayerLease;
 pub use manifest::{ImageManifest, ManifestError, ParsedManifest, choose_platform, media_type};

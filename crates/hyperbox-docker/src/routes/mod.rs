@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! All routes, one file per resource. More specific patterns come first where two could match.
 
+mod archive;
 mod attach;
 mod checkpoints;
 mod container_filter;
@@ -28,13 +29,14 @@ use crate::router::Route;
 
 /// Returns all routes in the order in which they are tried.
 pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
-    let tables: [&'static [Route]; 21] = [
+    let tables: [&'static [Route]; 22] = [
         system::ROUTES,
         events::ROUTES,
         run::ROUTES,
         create::ROUTES,
         containers::ROUTES,
         lifecycle::ROUTES,
+        archive::ROUTES,
         attach::ROUTES,
         web_socket::ROUTES,
         checkpoints::ROUTES,

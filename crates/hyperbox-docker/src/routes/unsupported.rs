@@ -13,9 +13,6 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Post "/grpc" => build),
     route!(Post "/session" => build),
     route!(Post "/commit" => commit),
-    route!(Get "/containers/{id}/archive" => copy),
-    route!(Put "/containers/{id}/archive" => copy),
-    route!(Get "/containers/{id}/export" => export),
 ];
 
 fn refusal(what: &str) -> ApiResult<Answer> {
@@ -31,11 +28,6 @@ async fn build(mut call: Call) -> ApiResult<Answer> {
 
 async fn commit(_: Call) -> ApiResult<Answer> {
     refusal("committing containers is")
-}
-
-async fn copy(mut call: Call) -> ApiResult<Answer> {
-    call.body.is_upload();
-    refusal("copying files from and to containers is")
 }
 
 async fn export(_: Call) -> ApiResult<Answer> {

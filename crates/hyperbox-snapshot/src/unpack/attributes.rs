@@ -18,7 +18,7 @@ const OVERLAY: &[u8] = b"trusted.overlay.";
 
 /// What an entry says of its file, without names and data.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attributes {
+pub(crate) struct Attributes {
     uid: u32,
     gid: u32,
     mode: u32,
@@ -26,7 +26,7 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
-    pub(super) fn of(entry: &Entry) -> Self {
+    pub(crate) fn of(entry: &Entry) -> Self {
         Self {
             uid: entry.uid,
             gid: entry.gid,
@@ -36,24 +36,24 @@ impl Attributes {
     }
 
     /// Applies all of them to an open file.
-    pub(super) fn apply_to_file(self, file: &OwnedFd, entry: &Entry) -> Result<(), SnapshotError> {
+    pub(crate) fn apply_to_file(self, file: &OwnedFd, entry: &Entry) -> Result<(), SnapshotError> {
         self.apply_early_with(file, entry, true)?;
         rustix::fs::futimens(file, &self.times()).map_err(|error| on_entry("set the times of", &entry.path, error))
     }
 
     /// Applies owner and extended attributes to a directory.
-    pub(super) fn apply_early(self, directory: &OwnedFd, entry: &Entry) -> Result<(), SnapshotError> {
+    pub(crate) fn apply_early(self, directory: &OwnedFd, entry: &Entry) -> Result<(), SnapshotError> {
         self.apply_early_with(directory, entry, false)
     }
 
     /// Applies mode and times to a directory whose content is complete.
-    pub(super) fn apply_late(self, directory: &OwnedFd) -> Result<(), Errno> {
+    pub(crate) fn apply_late(self, directory: &OwnedFd) -> Result<(), Errno> {
         rustix::fs::fchmod(directory, Mode::from_raw_mode(self.mode))?;
         rustix::fs::futimens(directory, &self.times())
     }
 
     /// Applies owner, extended attributes and times to what cannot be opened: links and devices.
-    pub(super) fn apply_to_name(self, parent: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<(), SnapshotError> {
+    pub(crate) fn apply_to_name(self, parent: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<(), SnapshotError> {
         let (uid, gid) = self.owner();
         rustix::fs::chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| on_entry("set the owner of", &entry.path, error))?;
@@ -98,7 +98,7 @@ impl Attributes {
 }
 
 /// Marks a directory as hiding what layers below have at its place.
-pub(super) fn set_opaque(directory: &OwnedFd) -> Result<(), Errno> {
+pub(crate) fn set_opaque(directory: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::fsetxattr(directory, "trusted.overlay.opaque", b"y", XattrFlags::empty())
 }
 

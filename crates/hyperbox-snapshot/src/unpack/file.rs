@@ -12,13 +12,13 @@ use crate::archive::{Archive, Entry};
 use crate::failure::on_entry;
 
 /// Creates a new file for writing. What is there already, a link included, is an error.
-pub(super) fn create(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+pub(crate) fn create(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)
 }
 
 /// Writes the entry's data, leaving holes where it has some; returns how many bytes were written.
-pub(super) fn fill<R: BufRead>(file: &OwnedFd, entry: &Entry, archive: &mut Archive<R>) -> Result<u64, SnapshotError> {
+pub(crate) fn fill<R: BufRead>(file: &OwnedFd, entry: &Entry, archive: &mut Archive<R>) -> Result<u64, SnapshotError> {
     let failed = |error| on_entry("write", &entry.path, error);
     let Some(segments) = &entry.segments else {
         archive.copy(entry.size, |bytes| write_all(file, bytes).map_err(failed))?;

@@ -10,7 +10,7 @@ const LONGEST_PATH: usize = 4096;
 
 /// What a name in an archive stands for (OCI image-spec, layer.md, "Whiteouts").
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Role<'a> {
+pub(crate) enum Role<'a> {
     /// A file of that name.
     Plain,
     /// `.wh.hidden`: the file `hidden` of layers below is not there.
@@ -51,7 +51,7 @@ pub(crate) fn normalise(name: &[u8]) -> Result<Vec<u8>, SnapshotError> {
 
 /// Returns the path, relative to the layer's root, that a symbolic link with this text in `directory` leads to. As for a process
 /// that has the layer's root as its own, `..` there is the root itself.
-pub(super) fn follow(directory: &[u8], text: &[u8]) -> Vec<u8> {
+pub(crate) fn follow(directory: &[u8], text: &[u8]) -> Vec<u8> {
     let start = if text.starts_with(b"/") { b"" } else { directory };
     let mut path = start.to_vec();
     for component in text.split(|byte| *byte == b'/') {
@@ -65,7 +65,7 @@ pub(super) fn follow(directory: &[u8], text: &[u8]) -> Vec<u8> {
 }
 
 /// Splits a normalised path into directory and last name.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (b"", path),
@@ -73,7 +73,7 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Puts a directory and a name together again.
-pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+pub(crate) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     if directory.is_empty() {
         name.to_vec()
     } else {
@@ -85,7 +85,7 @@ pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// A whiteout of `.`, `..` or of nothing.
-pub(super) fn role(path: &[u8]) -> Result<Role<'_>, SnapshotError> {
+pub(crate) fn role(path: &[u8]) -> Result<Role<'_>, SnapshotError> {
     const PREFIX: &[u8] = b".wh.";
     const RESERVED: &[u8] = b".wh..wh.";
     let (directory, name) = split(path);

@@ -5,7 +5,8 @@
 //! Where an earlier entry made a parent a symbolic link, it is followed with `RESOLVE_IN_ROOT`: absolute targets and `..` then
 //! mean the layer's root. The last directory is remembered, since archives list a directory's entries one after the other.
 //!
-//! Nobody else changes the tree meanwhile: it is in a directory that only its owner may enter.
+//! Nobody else changes a layer's tree meanwhile: it is in a directory that only its owner may enter. That of a running container
+//! does change; nothing here relies on the contrary but for the files that are made, which are then others than was meant.
 
 use std::ffi::CString;
 use std::ops::ControlFlow;
@@ -19,16 +20,12 @@ use super::{attributes, names};
 use crate::failure::on_entry;
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-const BENEATH: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_XDEV);
-const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT
-    .union(ResolveFlags::NO_MAGICLINKS)
-    .union(ResolveFlags::NO_XDEV);
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
+const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
 /// What was removed to make room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cleared {
+pub(crate) enum Cleared {
     /// A whiteout: what comes in its place must hide the layers below.
     Whiteout,
     /// A directory with its content.
@@ -49,30 +46,42 @@ enum Ensured {
 const MOST_LINKS: usize = 40;
 
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     root: OwnedFd,
     /// The directory used last, with its path.
     last: Option<(Vec<u8>, OwnedFd)>,
     /// Directories that were made because an entry needed them.
     made: u64,
+    /// What every resolution is bound to beside the root.
+    bounds: ResolveFlags,
 }
 
 impl Tree {
-    pub(super) fn new(root: OwnedFd) -> Self {
+    /// A tree on one filesystem.
+    pub(crate) fn new(root: OwnedFd) -> Self {
         Self {
             root,
             last: None,
             made: 0,
+            bounds: ResolveFlags::NO_XDEV,
+        }
+    }
+
+    /// A tree in which other filesystems are mounted, and which others may change meanwhile.
+    pub(crate) fn with_mounts(root: OwnedFd) -> Self {
+        Self {
+            bounds: ResolveFlags::empty(),
+            ..Self::new(root)
         }
     }
 
     /// Returns how many directories were made implicitly since the last call.
-    pub(super) fn take_made(&mut self) -> u64 {
+    pub(crate) fn take_made(&mut self) -> u64 {
         std::mem::take(&mut self.made)
     }
 
     /// Returns the directory that holds `path`, made if it is missing, and the last name.
-    pub(super) fn locate<'a>(&mut self, path: &'a [u8]) -> Result<(BorrowedFd<'_>, &'a [u8]), SnapshotError> {
+    pub(crate) fn locate<'a>(&mut self, path: &'a [u8]) -> Result<(BorrowedFd<'_>, &'a [u8]), SnapshotError> {
         let (directory, name) = names::split(path);
         if directory.is_empty() {
             return Ok((self.root.as_fd(), name));
@@ -97,7 +106,7 @@ impl Tree {
 
     /// Makes the directory `path` and those above it, as far as they are missing; returns how many were made. A whiteout in
     /// the way becomes an opaque directory; what a symbolic link in the way leads to is made as well, as Docker does.
-    pub(super) fn ensure_directory(&mut self, path: &[u8]) -> Result<u64, SnapshotError> {
+    pub(crate) fn ensure_directory(&mut self, path: &[u8]) -> Result<u64, SnapshotError> {
         let mut made = 0;
         let mut waiting = vec![path.to_vec()];
         let mut links = 0;
@@ -170,7 +179,7 @@ impl Tree {
     }
 
     /// Opens the directory `path` itself for changing its attributes, not following a link in its last name.
-    pub(super) fn open_directory(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+    pub(crate) fn open_directory(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         if path.is_empty() {
             return open_directory(&self.root, b".");
         }
@@ -179,20 +188,20 @@ impl Tree {
     }
 
     /// Opens the directory that holds `path`, which must exist.
-    pub(super) fn find<'a>(&self, path: &'a [u8]) -> Result<(OwnedFd, &'a [u8]), Errno> {
+    pub(crate) fn find<'a>(&self, path: &'a [u8]) -> Result<(OwnedFd, &'a [u8]), Errno> {
         let (directory, name) = names::split(path);
         Ok((self.resolve(directory, DIRECTORY)?, name))
     }
 
     /// Tells whether `path` is a directory, not following a link.
-    pub(super) fn is_directory(&mut self, path: &[u8]) -> Result<bool, SnapshotError> {
+    pub(crate) fn is_directory(&mut self, path: &[u8]) -> Result<bool, SnapshotError> {
         let (parent, name) = self.locate(path)?;
         let stat = stat(parent, name).map_err(|error| on_entry("look at", path, error))?;
         Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
     }
 
     /// Removes what is at `path`.
-    pub(super) fn clear(&mut self, path: &[u8]) -> Result<Cleared, SnapshotError> {
+    pub(crate) fn clear(&mut self, path: &[u8]) -> Result<Cleared, SnapshotError> {
         let failed = |error| on_entry("replace", path, error);
         let (parent, name) = self.locate(path)?;
         let stat = stat(parent, name).map_err(failed)?;
@@ -211,7 +220,7 @@ impl Tree {
 
     fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { b".".as_slice() } else { path };
-        match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), BENEATH) {
+        match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), BENEATH | self.bounds) {
             Err(Errno::LOOP | Errno::NOTDIR) => self.resolve_links(path, flags),
             result => result,
         }
@@ -220,7 +229,7 @@ impl Tree {
     /// `EAGAIN` means that something was renamed meanwhile anywhere on the machine, so that `..` was not provably safe.
     fn resolve_links(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         for _ in 0..64 {
-            match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), IN_ROOT) {
+            match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), IN_ROOT | self.bounds) {
                 Err(Errno::AGAIN) => {}
                 result => return result,
             }

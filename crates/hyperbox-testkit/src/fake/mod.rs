@@ -10,6 +10,7 @@
 
 mod content;
 mod fault;
+mod files;
 mod host;
 mod names;
 mod network;
@@ -25,6 +26,7 @@ mod volume;
 mod tests;
 
 pub use content::MemoryContent;
+pub use files::FakeFiles;
 pub use host::FakeHost;
 pub use names::FakeNames;
 pub use network::FakeNetwork;

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+//! Files of containers from outside: which tree is shown, and who may look at it when.
+//!
+//! An overlay must not be mounted twice. So each container has a lock: a start holds it alone until the process runs and everybody can
+//! know; work on a running container's files shares it; work on an idle container's, for which they are mounted, holds it alone. A
+//! start therefore waits for the end of a copy, as with Docker. What a stream needs of the lock it keeps until it is dropped.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+
+use super::{ContainerRecord, Containers, ResolvedMount};
+use crate::image::ChunkReader;
+use crate::seam::{ActiveKey, FileStream, FilesError, FilesView, PathStat, Replace, ViewMount, ViewRoot, WriteFiles};
+use crate::{Result, ServiceError};
+
+/// How many chunks of an upload wait to be unpacked.
+const QUEUE: usize = 16;
+
+/// How to copy into a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CopyInto {
+    /// What may be replaced.
+    pub replace: Replace,
+    /// Give everything to the container's user instead of whom the archive names.
+    pub to_own_user: bool,
+}
+
+/// Which mounts belong to a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// The container's own files and all that is mounted from the host.
+    Whole,
+    /// The container's own files.
+    Own,
+}
+
+impl Containers {
+    /// Tells what is at a path of a container.
+    ///
+    /// # Errors
+    /// `NotFound` with Docker's texts; `InvalidArgument`.
+    pub async fn stat_path(&self, reference: &str, path: &str) -> Result<PathStat> {
+        let (_, view) = self.view(reference, Scope::Whole).await?;
+        let found = self.inner.with.files.stat(view, path).await;
+        found.map_err(|error| refusal(reference, path, error))
+    }
+
+    /// Reads what is at a path of a container as a tar archive.
+    ///
+    /// # Errors
+    /// As [`Containers::stat_path`].
+    pub async fn read_path(&self, reference: &str, path: &str) -> Result<(PathStat, FileStream)> {
+        let (record, view) = self.view(reference, Scope::Whole).await?;
+        let read = self.inner.with.files.read(view, path).await;
+        let read = read.map_err(|error| refusal(reference, path, error))?;
+        self.inner.publish("archive-path", &record, []);
+        Ok(read)
+    }
+
+    /// Unpacks a tar archive, which may be compressed, into a directory of a container. The stream is read to its end, unless the
+    /// archive is refused.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidArgument` for what is no directory, is read-only, or is a malformed archive.
+    pub async fn write_path<S>(&self, reference: &str, path: &str, how: CopyInto, archive: S) -> Result<()>
+    where
+        S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
+    {
+        let (record, view) = self.view(reference, Scope::Whole).await?;
+        let own_user = Some(record.spec.user.clone()).filter(|user| how.to_own_user && !user.is_empty());
+        let wish = WriteFiles {
+            replace: how.replace,
+            owner: own_user,
+            read_only_root: record.spec.read_only_root,
+        };
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let reader: Box<dyn Read + Send> = Box::new(ChunkReader::new(receiver));
+        let writing = self.inner.with.files.write(view, path, wish, reader);
+        let written = fed(archive, sender, writing).await;
+        written.map_err(|error| refusal(reference, path, error))?;
+        self.inner.publish("extract-to-dir", &record, []);
+        Ok(())
+    }
+
+    /// Reads a container's own files as a tar archive.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn export(&self, reference: &str) -> Result<FileStream> {
+        let (record, view) = self.view(reference, Scope::Own).await?;
+        let exported = self.inner.with.files.export(view).await;
+        let stream = exported.map_err(|error| refusal(reference, "/", error))?;
+        self.inner.publish("export", &record, []);
+        Ok(stream)
+    }
+
+    /// Decides what is seen of a container, once its files are free for it.
+    async fn view(&self, reference: &str, scope: Scope) -> Result<(Arc<ContainerRecord>, FilesView)> {
+        let handle = self.inner.table.find(reference)?;
+        let shared = Arc::clone(&handle.files).read_owned().await;
+        let mut record = self.get(handle.id.as_str())?;
+        let turn: Box<dyn std::any::Any + Send> = if record.state.phase.is_alive() {
+            Box::new(shared)
+        } else {
+            drop(shared);
+            let alone = Arc::clone(&handle.files).write_owned().await;
+            record = self.get(handle.id.as_str())?;
+            if record.state.phase.is_alive() {
+                Box::new(alone.downgrade())
+            } else {
+                Box::new(alone)
+            }
+        };
+        let root = if record.state.phase.is_alive() && record.state.pid != 0 {
+            ViewRoot::Running { pid: record.state.pid }
+        } else {
+            let key = ActiveKey(record.id.clone());
+            let mount = self.inner.with.snapshotter.mount(&key, &record.layers);
+            ViewRoot::Idle(mount.map_err(|error| {
+                ServiceError::from_mechanism("cannot find the container's files", error.kind(), error)
+            })?)
+        };
+        let mounts = match scope {
+            Scope::Whole => self.mounts_of(&record),
+            Scope::Own => Vec::new(),
+        };
+        Ok((record, FilesView { root, mounts, turn }))
+    }
+
+    /// Lists what is seen of the host: binds, volumes, and the engine's own files where the user has mounted nothing.
+    fn mounts_of(&self, record: &ContainerRecord) -> Vec<ViewMount> {
+        let mut mounts: Vec<ViewMount> = record.mounts.iter().filter_map(seen).collect();
+        let directory = self.directory(&record.id);
+        for name in ["resolv.conf", "hostname", "hosts"] {
+            let target = std::path::Path::new("/etc").join(name);
+            if record.mounts.iter().all(|mount| mount.target() != target) {
+                mounts.push(ViewMount {
+                    source: directory.join(name),
+                    target,
+                    read_only: false,
+                    recursive: false,
+                });
+            }
+        }
+        mounts
+    }
+}
+
+/// Memory is not seen from outside, as with Docker.
+fn seen(mount: &ResolvedMount) -> Option<ViewMount> {
+    match mount {
+        ResolvedMount::Bind {
+            source,
+            target,
+            read_only,
+            non_recursive,
+            ..
+        } => Some(ViewMount {
+            source: source.clone(),
+            target: target.clone(),
+            read_only: *read_only,
+            recursive: !non_recursive,
+        }),
+        ResolvedMount::Volume {
+            source,
+            target,
+            read_only,
+            ..
+        } => Some(ViewMount {
+            source: source.clone(),
+            target: target.clone(),
+            read_only: *read_only,
+            recursive: false,
+        }),
+        ResolvedMount::Tmpfs { .. } => None,
+    }
+}
+
+/// Feeds a stream to work that reads it on another thread. Once the work is over, the rest of the stream is read all the same when
+/// it has succeeded, so that the client can finish.
+pub(crate) async fn fed<S, T, E>(
+    mut stream: S,
+    sender: mpsc::Sender<std::io::Result<Bytes>>,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
+{
+    let mut work = std::pin::pin!(work);
+    let pump = async move {
+        while let Ok(permit) = sender.reserve().await {
+            let Some(chunk) = stream.next().await else { break };
+            let failed = chunk.is_err();
+            permit.send(chunk);
+            if failed {
+                break;
+            }
+        }
+        stream
+    };
+    let mut pump = std::pin::pin!(pump);
+    tokio::select! {
+        biased;
+        outcome = &mut work => {
+            let done = outcome?;
+            let mut rest = pump.await;
+            while let Some(Ok(_)) = rest.next().await {}
+            Ok(done)
+        }
+        _ = &mut pump => work.await,
+    }
+}
+
+fn refusal(container: &str, path: &str, error: FilesError) -> ServiceError {
+    match error {
+        FilesError::NotFound { .. } => {
+            ServiceError::not_found(format!("Could not find the file {path} in container {container}"))
+                .with_source(error)
+        }
+        FilesError::Refused { reason } => ServiceError::invalid(reason),
+        error => ServiceError::from_mechanism("cannot copy", error.kind(), error),
+    }
+}
