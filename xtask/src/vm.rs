@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! `cargo xtask vm-test`: the tests that need pure cgroup v2, all in one boot of `tools/vm-run`.
 //!
-//! A test belongs here when its name begins with `v2_`. The virtual machine sees this machine's files, so the test binaries run
-//! in it as they are. It is emulated and some 25 times slower: tests in it must not be in a hurry.
+//! A test belongs here when its name begins with `v2_`; so do tests of links that many kernels lack (ipvlan, VLANs). The virtual machine
+//! sees this machine's files, so the test binaries run in it as they are. It is emulated and some 25 times slower: tests in it must not
+//! be in a hurry.
 
 use std::path::PathBuf;
 

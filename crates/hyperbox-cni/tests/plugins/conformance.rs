@@ -18,8 +18,8 @@ fn privileged_a_chain_of_reference_plugins_conforms() {
         let traits = Traits {
             manages_addresses: true,
             chooses_subnets: true,
-            makes_host_links: false,
             options: [("conflist".to_owned(), list)].into(),
+            ..Traits::default()
         };
         let fresh = || Arc::new(machine.driver()) as Arc<dyn NetworkDriver>;
         check_with(fresh, &traits).await;

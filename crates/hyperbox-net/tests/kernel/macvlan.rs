@@ -3,6 +3,7 @@
 //!
 //! Tests of what many kernels lack (ipvlan, VLANs, links that lead nowhere) run in the virtual machine, whose kernel has all modules.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -104,9 +105,11 @@ async fn conforms(fresh: impl Fn(Config) -> ParentDriver, options: &[(&str, &str
     let options = options
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let options: BTreeMap<String, String> = options.collect();
     let traits = Traits {
         manages_addresses: true,
-        options: options.collect(),
+        is_routed: options.get("ipvlan_mode").is_some_and(|mode| mode != "l2"),
+        options,
         ..Traits::default()
     };
     let before = links();
@@ -319,19 +322,27 @@ fn v2_ipvlan_l2_conforms() {
 
 #[test]
 fn v2_ipvlan_l3_conforms() {
-    on_a_machine(|| {
-        let options = &[("parent", "uplink"), ("ipvlan_mode", "l3")];
-        conforms_routed(options)
-    });
+    let options = &[("parent", "uplink"), ("ipvlan_mode", "l3")];
+    on_a_machine(|| conforms(|config| ParentDriver::open_ipvlan(config).unwrap(), options));
 }
 
-/// Where the parent routes, endpoints have no gateways; everything else is as the suite has it.
-async fn conforms_routed(options: &'static [(&'static str, &'static str)]) {
+#[test]
+fn v2_ipvlan_l3s_conforms() {
+    let options = &[("parent", "uplink"), ("ipvlan_mode", "l3s")];
+    on_a_machine(|| conforms(|config| ParentDriver::open_ipvlan(config).unwrap(), options));
+}
+
+#[test]
+fn v2_where_the_parent_routes_there_is_no_gateway() {
+    on_a_machine(routed);
+}
+
+async fn routed() {
     let _outside = outside();
     let world = ipvlan();
     let wish = NetworkWish {
         pools: vec![subnet("198.18.4.0/24")],
-        ..on_uplink("routed", options)
+        ..on_uplink("routed", &[("parent", "uplink"), ("ipvlan_mode", "l3")])
     };
     let network = made(&world.driver, wish).await.unwrap();
     let (container, one) = open(&world.driver, &network).await;

@@ -28,6 +28,8 @@ pub struct Traits {
     pub manages_addresses: bool,
     /// Refuses a wish for a subnet; its options lead it to [`SMALL`].
     pub chooses_subnets: bool,
+    /// Its links have no neighbours: endpoints have no gateways.
+    pub is_routed: bool,
     /// Names the link on the host after a wish, and puts a link of its own there for each container.
     pub makes_host_links: bool,
     /// Options that every network of this driver needs.
@@ -40,6 +42,7 @@ impl Traits {
         Self {
             manages_addresses: true,
             chooses_subnets: false,
+            is_routed: false,
             makes_host_links: true,
             options: BTreeMap::new(),
         }
@@ -195,7 +198,8 @@ async fn check_addresses(driver: &dyn NetworkDriver, traits: &Traits) {
     }
     for (_, endpoint, _) in &opened {
         assert_eq!(endpoint.network, network.id);
-        assert_eq!(endpoint.gateway_ipv4.map(IpAddr::V4), network.pools[0].gateway);
+        let gateway = network.pools[0].gateway.filter(|_| !traits.is_routed);
+        assert_eq!(endpoint.gateway_ipv4.map(IpAddr::V4), gateway);
         assert_eq!(endpoint.ipv4.map(|net| net.prefix_len()), Some(29));
     }
     let refused = driver.open(request(&network)).await.expect_err("must be refused");
