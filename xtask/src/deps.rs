@@ -50,6 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("hyperbox-testkit", &["hyperbox-types", "hyperbox-core"]),
     ("xtask", &[]),
     ("end-to-end", &["hyperbox-types", "hyperbox-client"]),
+    ("docker-compat", &["hyperbox-core", "hyperbox-testkit"]),
 ];
 
 /// Programs that are tested through the crate that drives them.

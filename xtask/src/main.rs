@@ -13,6 +13,8 @@
 
 mod bench;
 mod check;
+mod clients;
+mod compat;
 mod deps;
 mod fuzz;
 mod machine;
@@ -44,6 +46,8 @@ enum Task {
     Check,
     /// Compares the crates' dependencies with the table of the architecture.
     Deps,
+    /// Runs Docker's own clients against hyperboxd, or records what Docker Engine answers them.
+    Compat(compat::Arguments),
     /// Installs what the tests need and runs everything there is.
     Test(test::Arguments),
     /// Runs the tests that need cgroup v2 in a throw-away virtual machine.
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Task::Setup(arguments) => setup::run(&arguments),
         Task::Check => check::run(),
         Task::Deps => deps::run(),
+        Task::Compat(arguments) => compat::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::VmTest(arguments) => vm::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),

@@ -51,6 +51,7 @@ const PACKAGES: &[(&str, Purpose, &str)] = &[
         Purpose::Run,
         "quickstart --stop removes the bridge with it; oracle of the network tests",
     ),
+    ("iperf3", Purpose::Test, "measures throughput"),
     ("jq", Purpose::Test, "reads what hb prints as JSON"),
     ("kmod", Purpose::Test, "vm-run picks kernel modules with it"),
     (
@@ -58,6 +59,7 @@ const PACKAGES: &[(&str, Purpose, &str)] = &[
         Purpose::Run,
         "quickstart --stop removes the rules with it; oracle of the firewall tests",
     ),
+    ("python3-venv", Purpose::Test, "Python's clients of Docker"),
     ("qemu-system-x86", Purpose::Test, "runs the cgroup v2 tests"),
     ("util-linux", Purpose::Test, "nsenter, unshare, setpriv, script"),
     ("xz-utils", Purpose::Test, "vm-run unpacks its kernel with it"),
@@ -71,6 +73,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// Installs what is missing for a purpose; does nothing when nothing is.
 pub(crate) fn install(purpose: Purpose) -> Result<()> {
+    packages(purpose)?;
+    if purpose == Purpose::Test {
+        crate::clients::install()?;
+    }
+    Ok(())
+}
+
+fn packages(purpose: Purpose) -> Result<()> {
     let missing: Vec<&(&str, Purpose, &str)> = PACKAGES
         .iter()
         .filter(|(name, needed_for, _)| *needed_for <= purpose && !is_installed(name))
