@@ -81,6 +81,12 @@ pub(super) enum Command {
         force: bool,
         reply: Reply<()>,
     },
+    /// Leave a network that is gone, by its name.
+    ForgetNetwork {
+        network: String,
+        force: bool,
+        reply: Reply<()>,
+    },
     Resized(TerminalSize),
     /// A verdict on that run (counted in launches).
     Health {

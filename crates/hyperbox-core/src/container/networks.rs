@@ -40,12 +40,18 @@ impl Containers {
         .await
     }
 
-    /// Disconnects a container from a network. With `force` a network that is gone and an endpoint that resists do not matter.
+    /// Disconnects a container from a network. With `force` an endpoint that resists does not matter; a container that does not run
+    /// can leave a network that is gone.
     ///
     /// # Errors
     /// `NotFound`, and `Internal` with Docker's text when it is not in that network.
     pub async fn disconnect(&self, network: &str, reference: &str, force: bool) -> Result<()> {
-        let network = self.inner.with.networks.get(network)?;
+        let Ok(network) = self.inner.with.networks.get(network) else {
+            let network = network.to_owned();
+            return self
+                .ask(reference, |reply| Command::ForgetNetwork { network, force, reply })
+                .await;
+        };
         self.ask(reference, |reply| Command::Disconnect { network, force, reply })
             .await
     }
@@ -222,6 +228,21 @@ impl Actor {
         networks.tell_left(&self.record.id, std::slice::from_ref(endpoint));
         let settled = self.settle_network(&endpoints).await;
         if force { Ok(()) } else { taken_out.and(settled) }
+    }
+
+    /// Takes a network that is gone out of the container's wishes, so that it can start without it.
+    pub(super) fn forget_network(&mut self, name: &str, force: bool) -> Result<()> {
+        if self.life.state.phase.is_alive() && !force {
+            return Err(ServiceError::not_found(format!("network {name} not found")));
+        }
+        let before = (self.record.spec.clone(), self.life.state.endpoints.clone());
+        if self.record.spec.networks.remove(name).is_none() {
+            return Err(ServiceError::internal(format!(
+                "container {} is not connected to the network {name}",
+                self.record.id
+            )));
+        }
+        self.record_or_undo(before)
     }
 
     fn check_connection(&self, network: &NetworkRecord, wish: &EndpointWish) -> Result<()> {

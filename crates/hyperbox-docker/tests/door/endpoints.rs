@@ -309,6 +309,28 @@ async fn networks_at_creation() {
 }
 
 #[tokio::test]
+async fn a_network_that_is_gone_can_be_left() {
+    let world = World::start().await;
+    make(&world, json!({ "Name": "front" })).await;
+    let id = world
+        .create("web", json!({ "HostConfig": { "NetworkMode": "front" } }))
+        .await;
+    assert_eq!(world.delete("/networks/front").await.status, StatusCode::NO_CONTENT);
+    let started = world.post("/containers/web/start", None).await;
+    let message = "failed to set up container networking: network front not found";
+    assert_eq!(started.failure(), (404, message.to_owned()));
+    done(&leave(&world, "front", "web", false).await);
+    let gone = (500, format!("container {id} is not connected to the network front"));
+    assert_eq!(leave(&world, "front", "web", true).await.failure(), gone);
+    done(&join(&world, "bridge", "web", json!({})).await);
+    assert_eq!(
+        world.post("/containers/web/start", None).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(networks(&settings(&world, "web").await), ["bridge"]);
+}
+
+#[tokio::test]
 async fn containers_without_networks_of_their_own() {
     let world = World::start().await;
     let target = world.running("db", json!({})).await;
