@@ -116,7 +116,7 @@ pub(crate) fn with_alias(socket: &mut Socket, alias: &str) -> io::Result<Vec<(St
     })
 }
 
-/// The request that adds a default route to everything the link reaches, without a gateway; as `gateway` would be, of either family.
+/// The request that adds or replaces a default route to everything the link reaches, without a gateway; as `gateway` would be, of either family.
 pub(crate) fn device_route_message(family_of: IpAddr, link: u32) -> Message {
     let family = if family_of.is_ipv6() { IPV6 } else { IPV4 };
     let scope = if family == IPV4 { SCOPE_LINK } else { 0 };
@@ -134,7 +134,7 @@ pub(crate) fn device_route_message(family_of: IpAddr, link: u32) -> Message {
         0,
         0,
     ];
-    let flags = flag::REQUEST | flag::CREATE | flag::EXCLUSIVE;
+    let flags = flag::REQUEST | flag::CREATE | flag::REPLACE;
     let mut message = Message::new(NEW_ROUTE, flags, &structure);
     message.number(RTA_OIF, link);
     message
