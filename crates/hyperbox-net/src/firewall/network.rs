@@ -10,7 +10,7 @@ use crate::options::{BridgeOptions, GatewayMode};
 
 use super::element::Element;
 use super::packet::Ip;
-use super::scheme::{BRIDGES, INTERNAL, SOURCE4, SOURCE6, TRUSTED, WITHIN};
+use super::scheme::{APART, BRIDGES, INTERNAL, SOURCE4, SOURCE6, TRUSTED, WITHIN};
 
 /// A network's place in the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(crate) struct NetworkRules {
     pub(crate) source_ipv6: Option<IpAddr>,
     /// No way out of the network and none into it.
     pub(crate) internal: bool,
+    /// Containers do not speak to each other.
+    pub(crate) apart: bool,
     /// Interfaces from which published ports are reached by the container's own address.
     pub(crate) trusted: BTreeSet<String>,
 }
@@ -48,6 +50,7 @@ impl NetworkRules {
             source_ipv4: options.host_ipv4,
             source_ipv6: options.host_ipv6,
             internal: settings.internal,
+            apart: !options.icc,
             trusted: options.trusted.into_iter().collect(),
         })
     }
@@ -72,6 +75,9 @@ impl NetworkRules {
             Element::of_names(BRIDGES, &[bridge]),
             Element::of_names(WITHIN, &[bridge, bridge]),
         ];
+        if self.apart {
+            elements.push(Element::of_names(APART, &[bridge, bridge]));
+        }
         if self.internal {
             elements.push(Element::of_names(INTERNAL, &[bridge]));
             return elements;
@@ -124,6 +130,10 @@ mod tests {
     fn options_decide_the_elements() {
         assert_eq!(sets(&[], false), ["bridges", "within", "masquerade4", "masquerade6"]);
         assert_eq!(sets(&[], true), ["bridges", "within", "internal"]);
+        assert_eq!(
+            sets(&[("com.docker.network.bridge.enable_icc", "false")], true),
+            ["bridges", "within", "apart", "internal"]
+        );
         assert_eq!(
             sets(&[("com.docker.network.bridge.enable_ip_masquerade", "0")], false),
             ["bridges", "within"]

@@ -12,7 +12,7 @@ use super::packet::{
     protocol_is, redirect, to_loopback_ipv6, to_this_machine, translate, translated, verdict,
 };
 use super::scheme::{
-    BRIDGES, FORWARD, GUARD, INTERNAL, OUTPUT, PORTS, POSTROUTING, PREROUTING, SOURCE4, SOURCE6, TRUSTED, WITHIN,
+    APART, BRIDGES, FORWARD, GUARD, INTERNAL, OUTPUT, PORTS, POSTROUTING, PREROUTING, SOURCE4, SOURCE6, TRUSTED, WITHIN,
 };
 
 /// ICMP and ICMPv6.
@@ -36,7 +36,7 @@ const fn rule(chain: &'static str, comment: &'static str, content: fn(&mut Messa
 }
 
 /// All rules, in order.
-pub(super) const RULES: [Rule; 37] = [
+pub(super) const RULES: [Rule; 39] = [
     // `route_localnet` on a bridge opens 127.0.0.0/8 of this machine to it; translation back happens after these.
     rule(GUARD, "1: containers to this machine's loopback", |list| {
         name_in(list, Meta::InputName, BRIDGES, Membership::In);
@@ -105,6 +105,16 @@ pub(super) const RULES: [Rule; 37] = [
     rule(FORWARD, "1: answers", |list| {
         known_connection(list);
         verdict(list, Verdict::Accept);
+    }),
+    // The bridge keeps such containers apart, but they could ask this machine to pass their packets on.
+    rule(FORWARD, "1: ports published within a network", |list| {
+        names_in(list, APART);
+        translated(list);
+        verdict(list, Verdict::Accept);
+    }),
+    rule(FORWARD, "1: containers kept apart", |list| {
+        names_in(list, APART);
+        verdict(list, Verdict::Drop);
     }),
     rule(FORWARD, "1: within a network", |list| {
         names_in(list, WITHIN);

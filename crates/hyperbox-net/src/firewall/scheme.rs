@@ -49,6 +49,8 @@ const fn map(name: &'static str, key: (&[u32], u32), data: (&[u32], u32)) -> Set
 pub(super) const BRIDGES: &str = "bridges";
 /// Each bridge with itself: packets that stay in a network.
 pub(super) const WITHIN: &str = "within";
+/// Each bridge with itself whose containers may not speak to each other.
+pub(super) const APART: &str = "apart";
 /// Bridges of networks without a way out or in.
 pub(super) const INTERNAL: &str = "internal";
 /// Outer interfaces, with the bridge whose published ports they reach without translation.
@@ -110,9 +112,10 @@ impl Ip {
 }
 
 /// All sets.
-pub(super) const SETS: [Set; 22] = [
+pub(super) const SETS: [Set; 23] = [
     set(BRIDGES, &[INTERFACE_NAME], 16),
     set(WITHIN, &[INTERFACE_NAME, INTERFACE_NAME], 32),
+    set(APART, &[INTERFACE_NAME, INTERFACE_NAME], 32),
     set(INTERNAL, &[INTERFACE_NAME], 16),
     set(TRUSTED, &[INTERFACE_NAME, INTERFACE_NAME], 32),
     map(SOURCE4, (&[INTERFACE_NAME], 16), (&[IPV4_ADDRESS], 4)),
