@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod descriptors;
 mod host;
 mod instance;
 mod listener;
@@ -91,6 +92,7 @@ fn run(arguments: Arguments) -> Result<()> {
         bail!("must run as root: containers need namespaces, mounts and control groups\nhint: start it with sudo");
     }
     start_logging(&config)?;
+    let descriptors = descriptors::raise_limit();
     let instance = Instance::claim(&config.root, &config.run_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8)))
@@ -98,7 +100,7 @@ fn run(arguments: Arguments) -> Result<()> {
         .enable_all()
         .build()
         .context("cannot start the scheduler")?;
-    let served = runtime.block_on(daemon(&config));
+    let served = runtime.block_on(daemon(&config, descriptors));
     // Blocking work (an unpacking, a deletion) may be cut off anywhere: stores are made for that.
     runtime.shutdown_background();
     drop(instance);
@@ -149,10 +151,10 @@ fn start_logging(config: &Config) -> Result<()> {
     started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
 }
 
-async fn daemon(config: &Config) -> Result<()> {
+async fn daemon(config: &Config, descriptors: Option<u64>) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let engine = wiring::engine(config, &host::machine()).await?;
+    let engine = wiring::engine(config, &host::machine(), descriptors).await?;
     let shutdown = CancellationToken::new();
     let mut doors = tokio::task::JoinSet::new();
     let mut sockets = Vec::new();

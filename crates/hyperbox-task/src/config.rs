@@ -24,6 +24,9 @@ pub struct Config {
     /// Directories in which `crun`, `runc`, `youki` and `runsc` are looked for.
     #[serde(default = "default_search_path")]
     pub search_path: Vec<PathBuf>,
+    /// Soft limit of open files of supervisors and containers (`RLIMIT_NOFILE`); that of this process when unset.
+    #[serde(skip)]
+    pub descriptors: Option<u64>,
 }
 
 /// An external OCI runtime.
@@ -46,6 +49,7 @@ impl Config {
             default_runtime: default_runtime(),
             runtimes: BTreeMap::new(),
             search_path: default_search_path(),
+            descriptors: None,
         }
     }
 }

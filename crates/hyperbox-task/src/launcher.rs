@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use hyperbox_core::seam::TaskError;
 use hyperbox_types::ErrorKind;
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -26,6 +28,8 @@ const DEATH: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Launcher {
     program: PathBuf,
+    /// Soft limit of open files of the launcher, and so of everything it starts.
+    descriptors: Option<u64>,
     running: Mutex<Option<Running>>,
 }
 
@@ -38,9 +42,10 @@ struct Running {
 
 impl Launcher {
     /// Prepares; nothing is started yet.
-    pub(crate) fn new(program: PathBuf) -> Self {
+    pub(crate) fn new(program: PathBuf, descriptors: Option<u64>) -> Self {
         Self {
             program,
+            descriptors,
             running: Mutex::new(None),
         }
     }
@@ -109,7 +114,25 @@ impl Launcher {
             .stderr(Stdio::null())
             .spawn()
             .map_err(failed)?;
+        self.limit(&process).map_err(failed)?;
         Ok(Running { socket, process })
+    }
+
+    /// Sets the limit from outside, before the process is asked for anything: code between fork and exec would have to be unsafe.
+    fn limit(&self, process: &Child) -> io::Result<()> {
+        let id = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let (Some(descriptors), Some(id)) = (self.descriptors, id) else {
+            return Ok(());
+        };
+        let limit = Rlimit {
+            current: Some(descriptors),
+            maximum: getrlimit(Resource::Nofile).maximum,
+        };
+        match prlimit(Some(id), Resource::Nofile, limit) {
+            // Dead already: the first request finds it out.
+            Ok(_) | Err(Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -127,4 +150,20 @@ pub(crate) async fn send_all(
         descriptors = &[];
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_it_starts_has_the_limit_of_open_files() {
+        // It ignores its input and goes on until it is killed.
+        let launcher = Launcher::new("yes".into(), Some(77));
+        let mut running = launcher.start().unwrap();
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.process.id().unwrap())).unwrap();
+        running.process.kill().await.unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        assert_eq!(line.split_whitespace().nth(3), Some("77"), "{line}");
+    }
 }

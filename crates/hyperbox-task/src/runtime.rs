@@ -58,7 +58,7 @@ impl ShimTaskRuntime {
         std::fs::metadata(&program)
             .map_err(|error| TaskError::io(format!("cannot use the shim program {}", program.display()), error))?;
         Ok(Self {
-            launcher: Launcher::new(program),
+            launcher: Launcher::new(program, config.descriptors),
             config,
             directories,
             versions: Versions::default(),
