@@ -16,11 +16,17 @@ const BUSYBOX: &str = "/bin/busybox";
 
 /// Makes the archive below `directory` and returns its path.
 pub(crate) fn make(directory: &Path) -> Result<PathBuf> {
+    make_with(directory, NAME, |_| Ok(()))
+}
+
+/// Makes an archive of the same files and what `add` puts into the root filesystem.
+pub(crate) fn make_with(directory: &Path, name: &str, add: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let rootfs = directory.join("rootfs");
     if directory.exists() {
         fs::remove_dir_all(directory).with_context(|| format!("cannot remove {}", directory.display()))?;
     }
     populate(&rootfs).with_context(|| format!("cannot fill {}", rootfs.display()))?;
+    add(&rootfs)?;
     let layer = directory.join("layer.tar");
     let pack = |target: &Path, from: &Path, names: &[&str]| -> Result<String> {
         let mut tar = command(&[
@@ -49,7 +55,7 @@ pub(crate) fn make(directory: &Path) -> Result<PathBuf> {
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{diff_id}")]},
         "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "cargo xtask quickstart"}],
     });
-    let manifest = json!([{"Config": "config.json", "RepoTags": [NAME], "Layers": ["layer.tar"]}]);
+    let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]);
     for (name, value) in [("config.json", config), ("manifest.json", manifest)] {
         let path = directory.join(name);
         fs::write(&path, value.to_string()).with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Prints how long a container waits for its network: with sandboxes made ahead and without, alone and with sockets for the name service.
 //!
-//! Run it as root; it works in a network namespace of its own and leaves nothing. The first argument is the number of rounds.
+//! Run it as root; it works in a network namespace of its own and leaves nothing. The first argument is the number of rounds; a line of
+//! JSON for each measurement says the times in milliseconds.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -44,10 +45,10 @@ async fn measure_all(rounds: usize) -> Result<(), Box<dyn Error>> {
         let network = mechanisms.bridge.choose(wish(ipv6), &[]).await?;
         mechanisms.bridge.ensure(&network).await?;
         let times = opens(&mechanisms, &network, names, rounds).await?;
-        report(&format!("open, {label}"), times)?;
+        report(&format!("open, {label}"), &times)?;
         if spares == 0 {
             let times = attaches(&mechanisms, &network, rounds / 4).await?;
-            report(&format!("attach, {label}"), times)?;
+            report(&format!("attach, {label}"), &times)?;
         }
         mechanisms.bridge.remove(&network).await?;
     }
@@ -103,16 +104,10 @@ async fn attaches(
     Ok(times)
 }
 
-fn report(label: &str, mut times: Vec<Duration>) -> std::io::Result<()> {
-    times.sort_unstable();
-    let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
-    writeln!(
-        std::io::stdout(),
-        "{label:45} median {:>10.1?}   p95 {:>10.1?}   of {}",
-        at(50),
-        at(95),
-        times.len()
-    )
+fn report(label: &str, times: &[Duration]) -> std::io::Result<()> {
+    let numbers = times.iter().map(|time| time.as_secs_f64() * 1000.0);
+    let line = serde_json::json!({"name": label, "numbers": numbers.collect::<Vec<_>>()});
+    writeln!(std::io::stdout(), "{line}")
 }
 
 fn container(round: usize) -> ContainerId {

@@ -7,7 +7,9 @@
 
 mod contender;
 mod lifecycle;
+mod network;
 mod pull;
+mod series;
 mod statistics;
 
 use std::fs;
@@ -19,7 +21,7 @@ use serde_json::{Value, json};
 use crate::machine;
 use crate::process::target;
 use contender::Contender;
-use statistics::Summary;
+use series::{Series, Unit, interleave};
 
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]
@@ -35,8 +37,13 @@ pub(crate) struct Arguments {
 enum What {
     /// `run --rm IMAGE true` with bridge and without network, and `run -d`.
     Lifecycle,
+    /// Attaching, published ports and names; Docker by DOCKER_HOST, Podman by its Docker-compatible CONTAINER_HOST.
+    Network,
     /// A full pull of a 250 MB image from a registry on this machine until it can be run.
     Pull,
+    /// Asks for a name as often as it can: the part of `network` that runs in a container.
+    #[command(hide = true)]
+    Ask(network::Question),
 }
 
 /// One thing that is measured.
@@ -49,9 +56,11 @@ pub(crate) struct Scenario {
 
 /// Runs the task.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    match arguments.what {
+    match &arguments.what {
         What::Lifecycle => lifecycle::run(arguments.rounds),
+        What::Network => network::run(arguments.rounds),
         What::Pull => pull::run(arguments.rounds),
+        What::Ask(question) => network::ask(question),
     }
 }
 
@@ -59,14 +68,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn measure(benchmark: &str, scenarios: Vec<Scenario>, rounds: usize) -> Result<()> {
     let mut results = Vec::new();
     for scenario in scenarios {
-        results.push(measure_one(scenario, rounds)?);
+        let series = scenario.contenders.into_iter().map(|contender| Series {
+            name: contender.name.clone(),
+            command: contender.shown(),
+            take: Box::new(move || Ok(once(&contender)?.as_secs_f64() * 1000.0)),
+        });
+        results.push(interleave(&scenario.name, Unit::Milliseconds, series.collect(), rounds).to_json());
     }
+    keep(benchmark, &results)
+}
+
+/// Writes what was measured, and on which machine, below `target/bench`.
+fn keep(benchmark: &str, scenarios: &[Value]) -> Result<()> {
     let report = json!({
         "benchmark": benchmark,
         "machine": machine::describe(),
-        "rounds": rounds,
-        "unit": "milliseconds",
-        "scenarios": results,
+        "scenarios": scenarios,
     });
     let directory = target().join("bench");
     let file = directory.join(format!("{benchmark}.json"));
@@ -77,48 +94,6 @@ fn measure(benchmark: &str, scenarios: Vec<Scenario>, rounds: usize) -> Result<(
     Ok(())
 }
 
-fn measure_one(scenario: Scenario, rounds: usize) -> Result<Value> {
-    println!("\n{} ({rounds} rounds)", scenario.name);
-    let mut runners = Vec::new();
-    for contender in scenario.contenders {
-        match (0..3).try_for_each(|_| once(&contender).map(drop)) {
-            Ok(()) => runners.push((contender, Vec::new())),
-            Err(error) => println!("  left out {}: {error:#}", contender.name),
-        }
-    }
-    for round in 0..rounds {
-        for turn in 0..runners.len() {
-            let index = (round + turn) % runners.len();
-            let (contender, times) = &mut runners[index];
-            times.push(once(contender)?.as_secs_f64() * 1000.0);
-        }
-    }
-    let reference = runners
-        .first()
-        .and_then(|(_, times)| Summary::of(times))
-        .map(|summary| summary.median);
-    let mut rows = Vec::new();
-    println!(
-        "  {:<12} {:>10} {:>10} {:>10} {:>8}",
-        "", "median ms", "quartile", "quartile", "ratio"
-    );
-    for (contender, times) in &runners {
-        let Some(summary) = Summary::of(times) else { continue };
-        let ratio = reference.map_or(1.0, |reference| summary.median / reference);
-        println!(
-            "  {:<12} {:>10.2} {:>10.2} {:>10.2} {:>7.1}x",
-            contender.name, summary.median, summary.lower_quartile, summary.upper_quartile, ratio
-        );
-        rows.push(json!({
-            "name": contender.name, "command": contender.shown(), "median": summary.median,
-            "lower_quartile": summary.lower_quartile, "upper_quartile": summary.upper_quartile,
-            "minimum": summary.minimum, "maximum": summary.maximum, "ratio": ratio, "times": times,
-        }));
-    }
-    Ok(json!({"name": scenario.name, "contenders": rows}))
-}
-
-/// One timed run of the whole command, between an untimed preparation and an untimed clean-up.
 fn once(contender: &Contender) -> Result<Duration> {
     contender.prepare()?;
     let start = Instant::now();

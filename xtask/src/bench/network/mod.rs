@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+//! `bench network`: what a container's network costs, and what its published ports carry.
+//!
+//! Engines are spoken to by sockets of the Docker Engine API: a start is timed without a command line's own time. All of them have the
+//! same image, the same programs and the same kernel. What is made is labelled and removed.
+
+mod attach;
+mod elsewhere;
+mod engine;
+mod image;
+mod names;
+mod ports;
+mod throughput;
+
+use anyhow::Result;
+
+use super::keep;
+use super::lifecycle::Daemon;
+use engine::{Engine, Stage};
+pub(super) use names::{Question, ask};
+
+/// Most rounds of what takes a second or more.
+const SLOW_ROUNDS: usize = 10;
+/// Most rounds of what takes many seconds.
+const SLOWEST_ROUNDS: usize = 5;
+
+/// Measures all scenarios.
+pub(super) fn run(rounds: usize) -> Result<()> {
+    let daemon = Daemon::start()?;
+    let archive = image::make()?;
+    let mut stages = Vec::new();
+    for engine in Engine::all(&daemon) {
+        let name = engine.name;
+        match Stage::set_up(engine, &archive) {
+            Ok(stage) => stages.push(stage),
+            Err(error) => println!("left out {name}: {error:#}"),
+        }
+    }
+    let mut results = vec![attach::driver(rounds)?];
+    results.extend(attach::engines(&stages, rounds));
+    results.extend(throughput::measure(&stages, rounds.min(SLOW_ROUNDS))?);
+    results.extend(names::measure(&stages, rounds.min(SLOW_ROUNDS))?);
+    results.extend(ports::measure(&stages, rounds.min(SLOWEST_ROUNDS))?);
+    keep("network", &results)
+}
