@@ -15,6 +15,8 @@ pub const ALL: &[&str] = &[
     "layer.after-rename",
     "pull.before-record",
     "pull.after-record",
+    "commit.before-record",
+    "commit.after-record",
     "create.after-snapshot",
     "create.after-volumes",
     "create.after-record",

@@ -34,7 +34,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use hyperbox_core::seam::{ActiveKey, FileChange, SnapshotError, Snapshotter, StagedLayer, Usage};
+use hyperbox_core::seam::{ActiveKey, FileChange, FileStream, SnapshotError, Snapshotter, StagedLayer, Usage};
 use hyperbox_types::{ByteSize, ContainerId, DiffId, RootMount, WritableLayer};
 use rustix::fs::CWD;
 
@@ -256,6 +256,11 @@ impl Snapshotter for OverlaySnapshotter {
             crate::changes::changes(upper, &lower).map_err(failed)
         })
         .await
+    }
+
+    async fn pack_changes(&self, key: &ActiveKey) -> Result<FileStream, SnapshotError> {
+        let upper = self.state.upper(&key.0)?;
+        Ok(crate::files::archive_of_layer(upper))
     }
 }
 

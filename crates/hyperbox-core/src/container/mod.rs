@@ -7,6 +7,7 @@
 
 mod actor;
 mod command;
+mod commit;
 mod control;
 mod cpuset;
 mod create;
@@ -33,8 +34,10 @@ mod table;
 mod wait;
 
 pub use command::StopOptions;
+pub use commit::CommitOptions;
 pub use create::{Created, Purpose};
 pub use files::CopyInto;
+pub(crate) use files::fed;
 pub use operations::{AttachOptions, Attached, StatsSample, UpdateOptions};
 pub use ports::exposed_ports;
 pub use removal::{Pruned, RemoveOptions};

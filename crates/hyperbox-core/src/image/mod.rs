@@ -2,9 +2,11 @@
 //! Images: what manifests and configurations say, which images there are, and how they come and go.
 
 mod archive;
+pub mod change;
 mod distribution;
 mod fetch;
 mod lease;
+mod make;
 pub mod manifest;
 mod pull;
 mod push;
@@ -15,6 +17,7 @@ pub use archive::ArchiveStream;
 pub(crate) use fetch::ChunkReader;
 pub use distribution::{Distribution, DistributionPlatform};
 pub use lease::LayerLease;
+pub use make::NewImage;
 pub use manifest::{ImageManifest, ManifestError, ParsedManifest, choose_platform, media_type};
 pub use record::{HistoryEntry, ImageConfig, ImageLayer, ImageRecord};
 pub use service::{

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use hyperbox_types::{ByteSize, ContainerId, DiffId, ErrorKind, RootMount};
 
 use super::content::io_kind;
+use super::files::FileStream;
 
 /// How a layer blob is compressed. Found by magic bytes, never believed from a media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,6 +123,13 @@ pub trait Snapshotter: Send + Sync + std::fmt::Debug {
 
     /// Lists what an active snapshot changes, sorted by path (`docker diff`).
     async fn changes(&self, key: &ActiveKey, layers: &[DiffId]) -> Result<Vec<FileChange>, SnapshotError>;
+
+    /// Reads what an active snapshot changes as a layer archive (OCI image-spec, `layer.md`): a tar, in the order of names, with
+    /// whiteouts for what is gone. Staging it on the same layers gives the same tree. Sockets are left out.
+    ///
+    /// # Errors
+    /// `NotFound` when the snapshot is missing; later ones are told in the stream.
+    async fn pack_changes(&self, key: &ActiveKey) -> Result<FileStream, SnapshotError>;
 }
 
 /// A layer that is unpacked and not yet visible. Dropping it discards it.

@@ -45,10 +45,7 @@ pub(super) fn join_reference(name: &str, tag: &str) -> ApiResult<ImageReference>
 async fn pull(call: Call) -> ApiResult<Answer> {
     let query = &call.query;
     if !query.text("fromSrc").is_empty() {
-        return Err(
-            ApiError::not_implemented("importing images is not supported by this version of HyperBox")
-                .with_hint("load an archive made by `docker save`"),
-        );
+        return super::commit::import(call).await;
     }
     let reference = join_reference(query.text("fromImage"), query.text("tag"))?;
     let platform = parse_platform(query.text("platform"))?;

@@ -4,6 +4,7 @@
 mod archive;
 mod attach;
 mod checkpoints;
+mod commit;
 mod container_filter;
 mod containers;
 mod create;
@@ -29,10 +30,11 @@ use crate::router::Route;
 
 /// Returns all routes in the order in which they are tried.
 pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
-    let tables: [&'static [Route]; 22] = [
+    let tables: [&'static [Route]; 23] = [
         system::ROUTES,
         events::ROUTES,
         run::ROUTES,
+        commit::ROUTES,
         create::ROUTES,
         containers::ROUTES,
         lifecycle::ROUTES,

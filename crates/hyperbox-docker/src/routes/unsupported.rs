@@ -12,7 +12,6 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Post "/build/cancel" => build),
     route!(Post "/grpc" => build),
     route!(Post "/session" => build),
-    route!(Post "/commit" => commit),
 ];
 
 fn refusal(what: &str) -> ApiResult<Answer> {
@@ -24,10 +23,6 @@ fn refusal(what: &str) -> ApiResult<Answer> {
 async fn build(mut call: Call) -> ApiResult<Answer> {
     call.body.is_upload();
     refusal("building images is")
-}
-
-async fn commit(_: Call) -> ApiResult<Answer> {
-    refusal("committing containers is")
 }
 
 async fn export(_: Call) -> ApiResult<Answer> {

@@ -11,6 +11,7 @@ mod path;
 mod view;
 
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -103,9 +104,7 @@ impl MountedFiles {
         beginning
             .await
             .map_err(|error| failed("look at", "a container", std::io::Error::other(error)))??;
-        Ok(Box::pin(stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|chunk| (chunk, receiver))
-        })))
+        Ok(chunks(receiver))
     }
 }
 
@@ -153,6 +152,25 @@ impl ContainerFiles for MountedFiles {
         self.stream(view, |_| Ok(()), |view, (), out| pack::all(view.root(), out))
             .await
     }
+}
+
+/// Reads the upper directory of an overlay as a layer archive.
+pub(crate) fn archive_of_layer(upper: OwnedFd) -> FileStream {
+    let (sender, receiver) = mpsc::channel(CHUNKS);
+    tokio::task::spawn_blocking(move || {
+        let mut writer = ChunkWriter::new(sender.clone());
+        if let Err(error) = pack::layer(upper, &mut writer).and_then(|()| writer.flush()) {
+            // Whoever dropped the stream needs no reason.
+            drop(sender.blocking_send(Err(error)));
+        }
+    });
+    chunks(receiver)
+}
+
+fn chunks(receiver: mpsc::Receiver<std::io::Result<Bytes>>) -> FileStream {
+    Box::pin(stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    }))
 }
 
 /// Sends what is written in chunks.

@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use hyperbox_sys::tree::{Descend, Visit, open_directory, walk_sorted};
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use tar::{EntryType, Header};
 
@@ -48,6 +48,47 @@ pub(super) fn all(root: BorrowedFd<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut packer = Packer::new(out);
     packer.add_tree(root, b"")?;
     packer.finish()
+}
+
+/// Writes what an overlay's upper directory changes, as a layer (OCI image-spec, `layer.md`, "Whiteouts").
+pub(super) fn layer(upper: OwnedFd, out: &mut dyn Write) -> io::Result<()> {
+    let mut packer = Packer::new(out);
+    walk_sorted(upper, &mut |visit| {
+        let Visit::Entry(entry) = visit else {
+            return Ok(Descend::Into);
+        };
+        let path = entry.path.as_os_str().as_bytes();
+        let hidden = match rustix::fs::statat(entry.parent, entry.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => entry.kind == FileType::CharacterDevice && stat.st_rdev == 0,
+            Err(Errno::NOENT) => return Ok(Descend::Past),
+            Err(error) => return Err(error.into()),
+        };
+        if hidden {
+            let (directory, name) = names::split(path);
+            packer.add_mark(&names::join(directory, &[b".wh.", name].concat()))?;
+            return Ok(Descend::Past);
+        }
+        packer.add_name(entry.parent, entry.name, path)?;
+        if entry.kind == FileType::Directory && is_opaque(entry.parent, entry.name)? {
+            packer.add_mark(&names::join(path, b".wh..wh..opq"))?;
+        }
+        Ok(Descend::Into)
+    })?;
+    packer.finish()
+}
+
+fn is_opaque(parent: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<bool> {
+    let directory = match open_directory(parent, name) {
+        Ok(directory) => directory,
+        // It was replaced meanwhile.
+        Err(_) => return Ok(false),
+    };
+    let mut value = [0_u8; 8];
+    match rustix::fs::fgetxattr(&directory, "trusted.overlay.opaque", &mut value) {
+        Ok(length) => Ok(&value[..length] == b"y"),
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::RANGE) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// An archive that is being written.

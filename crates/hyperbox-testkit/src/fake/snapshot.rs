@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use hyperbox_core::seam::{ActiveKey, FileChange, FileChangeKind, SnapshotError, Snapshotter, StagedLayer, Usage};
+use hyperbox_core::seam::{ActiveKey, FileChange, FileChangeKind, FileStream, SnapshotError, Snapshotter, StagedLayer, Usage};
 use hyperbox_types::{ByteSize, ContainerId, DiffId, Digest, RootMount, WritableLayer};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -199,6 +199,17 @@ impl Snapshotter for FakeSnapshotter {
         })?;
         changes.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(changes)
+    }
+
+    async fn pack_changes(&self, key: &ActiveKey) -> Result<FileStream, SnapshotError> {
+        tokio::task::yield_now().await;
+        require_active(&self.active_path(key), key)?;
+        let upper = self.active_path(key).join("upper");
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.follow_symlinks(false);
+        builder.append_dir_all("", &upper).map_err(failed("read", &upper))?;
+        let bytes = builder.into_inner().map_err(failed("read", &upper))?;
+        Ok(Box::pin(futures_util::stream::iter([Ok(bytes.into())])))
     }
 }
 

@@ -115,7 +115,7 @@ impl Images {
         Ok(())
     }
 
-    async fn store_blob(&self, digest: &Digest, file: &Spooled) -> Result<()> {
+    pub(in crate::image) async fn store_blob(&self, digest: &Digest, file: &Spooled) -> Result<()> {
         let content = &self.inner.with.content;
         if content.info(digest).map_err(stored)?.is_some() {
             return Ok(());
@@ -330,12 +330,12 @@ fn layer_media_type(path: &Path) -> Result<&'static str> {
 }
 
 /// A directory that goes when it is dropped. What a crash leaves of it is removed at the next start.
-struct Spool {
-    path: PathBuf,
+pub(in crate::image) struct Spool {
+    pub(in crate::image) path: PathBuf,
 }
 
 impl Spool {
-    fn create(parent: &Path) -> Result<Self> {
+    pub(in crate::image) fn create(parent: &Path) -> Result<Self> {
         let path = parent.join(Digest::from_sha256(random::bytes()?).short());
         std::fs::create_dir_all(&path).map_err(|error| {
             let kind = crate::seam::io_kind(&error);

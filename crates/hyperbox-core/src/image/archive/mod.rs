@@ -8,6 +8,8 @@ mod load;
 mod read;
 mod save;
 
+pub(super) use load::Spool;
+pub(super) use read::Spooled;
 pub use save::ArchiveStream;
 
 use serde::{Deserialize, Serialize};

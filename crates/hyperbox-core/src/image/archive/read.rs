@@ -21,7 +21,7 @@ const MAX_DOCUMENT: u64 = 16 << 20;
 
 /// A file of the archive.
 #[derive(Debug, Clone)]
-pub(super) struct Spooled {
+pub(in crate::image) struct Spooled {
     pub path: PathBuf,
     pub digest: Digest,
     pub size: ByteSize,
