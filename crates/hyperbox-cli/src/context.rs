@@ -3,7 +3,8 @@
 //!
 //! The environment is read here and nowhere else. Which daemon is used: `--host`, then `HYPERBOX_HOST`, then `DOCKER_HOST` when
 //! something that says it is HyperBox answers there, then the default socket. `DOCKER_HOST` is asked only when the default
-//! socket does not exist, so that the usual case costs one `stat` and no additional connection.
+//! socket does not exist, so that the usual case costs one `stat` and no additional connection. In the place of Docker's command
+//! line it is `--host`, `--context`, `DOCKER_HOST`, `DOCKER_CONTEXT`, the context in use, and only then as above.
 
 use std::env;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
@@ -13,6 +14,7 @@ use hyperbox_client::credentials::{self, Store};
 use hyperbox_client::{Client, Host};
 use hyperbox_types::RegistryHost;
 
+use crate::docker_context;
 use crate::error::CliError;
 
 /// Options that stand before the command.
@@ -24,6 +26,10 @@ pub(crate) struct GlobalOptions {
     pub(crate) config: Option<PathBuf>,
     /// `--debug`.
     pub(crate) debug: bool,
+    /// Whether the words are those of Docker's command line, which finds its daemon in another way.
+    pub(crate) as_docker: bool,
+    /// `--context`, which Docker's command line alone has.
+    pub(crate) docker_context: Option<String>,
 }
 
 /// What a command has at hand.
@@ -43,6 +49,11 @@ impl Context {
         if let Some(host) = &self.options.host {
             return parse(host);
         }
+        if self.options.as_docker
+            && let Some(host) = self.docker_host()?
+        {
+            return parse(&host);
+        }
         if let Some(host) = variable("HYPERBOX_HOST") {
             return parse(&host);
         }
@@ -53,6 +64,28 @@ impl Context {
         let docker = variable("DOCKER_HOST").and_then(|host| Host::parse(&host).ok());
         let answers = |host: &Host| Client::new(host.clone()).ping().is_ok_and(|ping| ping.is_hyperbox());
         Ok(docker.filter(answers).unwrap_or(default))
+    }
+
+    /// Returns the address that Docker's command line would use; `None` for its default one.
+    fn docker_host(&self) -> Result<Option<String>, CliError> {
+        let config = self.config_directory();
+        let named = self.options.docker_context.clone();
+        let context = match named {
+            Some(name) => Some(name),
+            None => match variable("DOCKER_HOST") {
+                Some(host) => return Ok(Some(host)),
+                None => match variable("DOCKER_CONTEXT") {
+                    Some(name) => Some(name),
+                    None => docker_context::current(&config)?,
+                },
+            },
+        };
+        match context.as_deref() {
+            // The context of this name is what the environment says.
+            Some("default") => Ok(variable("DOCKER_HOST")),
+            Some(name) => docker_context::endpoint(&config, name).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Tells whether the user named the daemon.

@@ -19,6 +19,8 @@ mod app;
 mod arguments;
 mod commands;
 mod context;
+mod copying;
+mod docker_context;
 mod error;
 mod format;
 mod options;

@@ -13,6 +13,7 @@
 
 mod client;
 mod containers;
+mod copy;
 pub mod credentials;
 mod error;
 mod exec;
@@ -32,6 +33,7 @@ mod volumes;
 
 pub use client::{API_VERSION, Client, Request};
 pub use containers::{AttachOptions, LogOptions, PendingWait, RemoveContainer, StopOptions, WaitCondition};
+pub use copy::{Commit, PathStat};
 pub use error::{ClientError, Result};
 pub use exec::ExecConfig;
 pub use filters::Filters;

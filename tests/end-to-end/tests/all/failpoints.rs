@@ -59,6 +59,43 @@ fn tells_the_truth(environment: &TestEnvironment, image: &str, point: &str) {
     }
 }
 
+/// The steps of making an image of a container.
+const COMMITS: &[&str] = &["commit.before-record", "commit.after-record"];
+
+/// An image that is being made of a container: it is there whole or not at all, and the commit succeeds afterwards.
+fn commit_dies_at(point: &str) {
+    let mut environment = TestEnvironment::start_with(&DaemonOptions {
+        failpoint: Some(point.to_owned()),
+        ..DaemonOptions::default()
+    });
+    environment.load_starter();
+    let write = ["run", "--name", "subject", STARTER, "sh", "-c", "echo content >/made"];
+    environment.hb(write).succeeds();
+    let commit = ["commit", "subject", "made:1"];
+    let _cut_off = environment.hb(commit);
+    let _died = environment.wait_for_daemon_death();
+    environment.start_daemon(&DaemonOptions::default());
+    let show = ["run", "--rm", "made:1", "cat", "/made"];
+    if !environment.hb(["images", "-q", "made"]).succeeds().is_empty() {
+        assert_eq!(environment.hb(show).succeeds(), "content", "after {point}");
+    }
+    environment.hb(commit).succeeds();
+    assert_eq!(environment.hb(show).succeeds(), "content", "after {point}");
+    environment.hb(["rm", "-v", "subject"]).succeeds();
+    environment.hb(["rmi", "made:1"]).succeeds();
+    environment.finish();
+}
+
+#[test]
+fn privileged_commit_before_record() {
+    commit_dies_at("commit.before-record");
+}
+
+#[test]
+fn privileged_commit_after_record() {
+    commit_dies_at("commit.after-record");
+}
+
 fn dies_at(point: &str) {
     let mut environment = TestEnvironment::start_with(&DaemonOptions {
         failpoint: Some(point.to_owned()),
@@ -142,7 +179,7 @@ macro_rules! failpoints {
 
         #[test]
         fn all_failpoints_have_a_test() {
-            let tested = [&[$($point),*], crate::network_failpoints::TESTED].concat();
+            let tested = [&[$($point),*], crate::network_failpoints::TESTED, COMMITS].concat();
             for point in failpoint::ALL {
                 assert!(tested.contains(point), "{point} has no test");
             }

@@ -2,6 +2,8 @@
 //! Commands about containers.
 
 pub(crate) mod attach;
+pub(crate) mod commit;
+pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod diff;
 pub(crate) mod exec;
@@ -35,6 +37,8 @@ pub(crate) const GROUP: Group = Group {
     about: "Manage containers",
     commands: &[
         &attach::SPEC,
+        &commit::SPEC,
+        &cp::SPEC,
         &create::SPEC,
         &diff::SPEC,
         &exec::SPEC,

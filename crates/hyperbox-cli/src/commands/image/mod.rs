@@ -2,6 +2,7 @@
 //! `hb image`
 
 pub(crate) mod history;
+pub(crate) mod import;
 mod inspect;
 pub(crate) mod list;
 pub(crate) mod load;
@@ -23,6 +24,7 @@ pub(crate) const GROUP: Group = Group {
     about: "Manage images",
     commands: &[
         &history::SPEC,
+        &import::SPEC,
         &inspect::SPEC,
         &load::SPEC,
         &list::SPEC,

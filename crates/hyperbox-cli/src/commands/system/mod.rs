@@ -5,6 +5,7 @@ mod build_cache;
 mod checks;
 mod df;
 mod df_details;
+mod docker_context;
 mod doctor;
 pub(crate) mod events;
 mod health;
@@ -23,6 +24,7 @@ pub(crate) const GROUP: Group = Group {
     about: "Manage the daemon",
     commands: &[
         &df::SPEC,
+        &docker_context::SPEC,
         &doctor::SPEC,
         &events::SPEC,
         &health::SPEC,
