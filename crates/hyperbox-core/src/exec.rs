@@ -59,7 +59,7 @@ pub struct ExecView {
     pub running: bool,
     /// How it ended.
     pub exit_code: Option<i32>,
-    /// Its process in the daemon's pid namespace; 0 when none.
+    /// Its process in the daemon's pid namespace, also after it ended; 0 when it never had one.
     pub pid: u32,
 }
 
@@ -138,6 +138,17 @@ impl Execs {
         table.get(&id).map(|entry| entry.view.clone()).ok_or_else(not_found)
     }
 
+    /// Returns an exec whose container is in a state to start it.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when the container does not run or is paused.
+    pub fn startable(&self, id: &str) -> Result<ExecView> {
+        let view = self.get(id)?;
+        let record = self.inner.containers.get(view.container.as_str())?;
+        require_running(&record.id, record.state.phase, record.id.as_str())?;
+        Ok(view)
+    }
+
     /// Returns the execs of a container that run.
     pub fn of_container(&self, container: &ContainerId) -> Vec<ExecId> {
         let table = self.table();
@@ -154,9 +165,7 @@ impl Execs {
     /// # Errors
     /// `NotFound`; `Conflict` when it was started already or the container does not run; a command that cannot be executed.
     pub async fn start(&self, id: &str, detach: bool, size: Option<TerminalSize>) -> Result<Option<Attached>> {
-        let view = self.get(id)?;
-        let record = self.inner.containers.get(view.container.as_str())?;
-        require_running(&record.id, record.state.phase, record.id.as_str())?;
+        let view = self.startable(id)?;
         self.claim(&view)?;
         // Goes on when the caller is dropped: an exec that was started is watched to its end.
         let execs = self.clone();
@@ -180,6 +189,8 @@ impl Execs {
                 let code = match error.command_fault() {
                     Some(CommandFault::NotFound) => 127,
                     Some(CommandFault::NotExecutable) => 126,
+                    // By the text, as Docker: a working directory that is missing.
+                    None if error.message().contains("No such file or directory") => 127,
                     None => 128,
                 };
                 self.update(&view.id, |view| {
@@ -194,11 +205,14 @@ impl Execs {
     /// Sets the size of an exec's terminal.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict` when it does not run.
+    /// `NotFound`, also when it has ended; `InvalidArgument` when it was not started.
     pub async fn resize(&self, id: &str, size: TerminalSize) -> Result<()> {
         let view = self.get(id)?;
         if !view.running {
-            return Err(ServiceError::conflict(format!("exec {id} is not running")));
+            return Err(match view.pid {
+                0 => ServiceError::invalid("exec process is not started"),
+                _ => ServiceError::not_found(format!("process does not exist {id}: not found")),
+            });
         }
         let task = self.inner.containers.task(&view.container)?;
         task.resize(Some(&view.id), size)
@@ -302,8 +316,8 @@ impl Execs {
             let code = task.wait_exec(&view.id).await.unwrap_or(137);
             execs.update(&view.id, |view| {
                 view.running = false;
+                // Its process id stays, as with Docker: it tells that there was one.
                 view.exit_code = Some(code);
-                view.pid = 0;
             });
             drop(recorded);
             let mut attributes = execs.attributes(&view);

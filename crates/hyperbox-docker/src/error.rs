@@ -75,6 +75,13 @@ impl ApiError {
         self
     }
 
+    /// Returns the same error in other words.
+    #[must_use]
+    pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     /// Returns the status.
     pub(crate) fn status(&self) -> StatusCode {
         self.status
@@ -100,7 +107,7 @@ impl From<ServiceError> for ApiError {
     fn from(error: ServiceError) -> Self {
         let (status, message) = match error.command_fault() {
             Some(fault) => (StatusCode::BAD_REQUEST, command_text(fault, error.message())),
-            None => (status_of(error.kind()), error.message().to_owned()),
+            None => without_command(error.kind(), error.message()),
         };
         Self {
             status,
@@ -127,9 +134,49 @@ pub(crate) fn status_of(kind: ErrorKind) -> StatusCode {
     }
 }
 
+/// What Docker calls the failure of everything that a start does.
+const TASK: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed";
+
+/// Status and text of a failure that has nothing to do with the command.
+///
+/// Where a start fails, Docker does not tell whose mistake it was: 500, unless the text sounds like that of a command
+/// (`daemon/errors.go`, `setExitCodeFromError`). Above all it is not 404, which says that there is no such container.
+fn without_command(kind: ErrorKind, message: &str) -> (StatusCode, String) {
+    const DEVICES: [&str; 2] = [
+        "error gathering device information",
+        "cannot limit block input and output",
+    ];
+    if let Some(cause) = message.strip_prefix(TASK) {
+        let lower = cause.to_ascii_lowercase();
+        let like_a_command = [
+            "executable file not found",
+            "no such file or directory",
+            "permission denied",
+        ];
+        let status = if like_a_command.iter().any(|mark| lower.contains(mark)) {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
+        let cause = cause.trim_start_matches(": ");
+        // Docker looks for users before it asks the runtime.
+        let text = if cause.starts_with("unable to find ") {
+            cause
+        } else {
+            message
+        };
+        return (status, text.to_owned());
+    }
+    let status = if DEVICES.iter().any(|start| message.starts_with(start)) {
+        StatusCode::INTERNAL_SERVER_ERROR
+    } else {
+        status_of(kind)
+    };
+    (status, message.to_owned())
+}
+
 /// Makes sure that the text says in Docker's words why the command was not executed.
 fn command_text(fault: CommandFault, message: &str) -> String {
-    const TASK: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed";
     let (marks, verdict): (&[&str], _) = match fault {
         CommandFault::NotFound => (
             &["executable file not found", "no such file or directory"],
@@ -184,6 +231,39 @@ mod tests {
             assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
             assert!(answer.message().contains(needle), "{}", answer.message());
             assert!(answer.message().starts_with("failed to create task for container"));
+        }
+    }
+
+    #[test]
+    fn starts_that_fail_otherwise() {
+        for (message, kind, status, text) in [
+            (
+                format!("{TASK}: unable to find user x: no matching entries in passwd file"),
+                ErrorKind::InvalidArgument,
+                500,
+                "unable to find user x: no matching entries in passwd file".to_owned(),
+            ),
+            (
+                format!("{TASK}: cannot set sysctl \"net.x\": No such file or directory (os error 2)"),
+                ErrorKind::NotFound,
+                400,
+                format!("{TASK}: cannot set sysctl \"net.x\": No such file or directory (os error 2)"),
+            ),
+            (
+                "error gathering device information: cannot find the device /dev/x".to_owned(),
+                ErrorKind::NotFound,
+                500,
+                "error gathering device information: cannot find the device /dev/x".to_owned(),
+            ),
+            (
+                "No such container: x".to_owned(),
+                ErrorKind::NotFound,
+                404,
+                "No such container: x".to_owned(),
+            ),
+        ] {
+            let answer = ApiError::from(ServiceError::new(kind, message));
+            assert_eq!((answer.status().as_u16(), answer.message()), (status, text.as_str()));
         }
     }
 

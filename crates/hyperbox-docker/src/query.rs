@@ -109,6 +109,20 @@ pub(crate) fn decode(text: &str, space: Space) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
+/// Encodes what may not stand in a path as it is.
+pub(crate) fn encode_path(path: &str) -> String {
+    use std::fmt::Write as _;
+    let mut encoded = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/:@!$&'()*+,;=".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}"); // writing to a string cannot fail
+        }
+    }
+    encoded
+}
+
 /// Parses seconds since the epoch (with a fraction), RFC 3339, or a duration before `now` such as `10m` or `1h30m`.
 pub(crate) fn parse_moment(text: &str, now: Timestamp) -> ApiResult<Timestamp> {
     if let Some(moment) = parse_seconds(text).or_else(|| Timestamp::parse(text)) {

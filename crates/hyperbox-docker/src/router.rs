@@ -86,6 +86,30 @@ pub(crate) fn find<'r>(
     candidates.find_map(|route| matches(route.pattern, path).map(|parameters| (route, parameters)))
 }
 
+/// Returns the path without empty and dotted segments; `None` when it has none, or only one at its end.
+pub(crate) fn cleaned(path: &str) -> Option<String> {
+    let inner = path.strip_prefix('/').unwrap_or(path);
+    let last = inner.split('/').count() - 1;
+    let odd = |(index, segment): (usize, &str)| matches!(segment, "." | "..") || (segment.is_empty() && index < last);
+    if !inner.split('/').enumerate().any(odd) {
+        return None;
+    }
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in inner.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            other => kept.push(other),
+        }
+    }
+    let end = if inner.ends_with('/') && !kept.is_empty() {
+        "/"
+    } else {
+        ""
+    };
+    Some(format!("/{}{end}", kept.join("/")))
+}
+
 fn matches(pattern: &'static str, path: &str) -> Option<Parameters> {
     let pattern: Vec<&'static str> = pattern.split('/').skip(1).collect();
     let path: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
@@ -124,6 +148,23 @@ fn all_match(pattern: &[&'static str], path: &[&str], parameters: &mut Parameter
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_cleaned_as_go_does() {
+        for (path, expected) in [
+            ("/info", None),
+            ("/info/", None),
+            ("/", None),
+            ("//info", Some("/info")),
+            ("/../info", Some("/info")),
+            ("/containers/../info", Some("/info")),
+            ("/a/./b/", Some("/a/b/")),
+            ("/..", Some("/")),
+            ("*", None),
+        ] {
+            assert_eq!(cleaned(path).as_deref(), expected, "{path}");
+        }
+    }
 
     #[test]
     fn patterns() {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SERVER};
+use http::header::{EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, SERVER};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -30,7 +30,7 @@ use crate::call::{Call, Door};
 use crate::client_io::{ClientIo, ClientStream, Listener};
 use crate::error::{ApiError, ApiResult};
 use crate::hijack::Takeover;
-use crate::query::{Query, Space, decode};
+use crate::query::{Query, Space, decode, encode_path};
 use crate::request_body::RequestBody;
 use crate::version::{self, ApiVersion};
 use crate::{router, routes};
@@ -178,6 +178,9 @@ async fn route(
         return Ok(status(StatusCode::OK));
     }
     let path = decode(request.uri().path(), Space::Literal);
+    if let Some(clean) = router::cleaned(&path) {
+        return Ok(moved(&clean));
+    }
     let (wish, path) = version::split(&path);
     // What is no route is not found in any version, as with Docker.
     let found = router::find(routes::all(), request.method(), path);
@@ -200,6 +203,16 @@ async fn route(
         takeover,
     })
     .await
+}
+
+/// Docker's answer to a path with empty or dotted segments.
+fn moved(path: &str) -> Answer {
+    let mut answer = status(StatusCode::MOVED_PERMANENTLY);
+    let location = HeaderValue::try_from(encode_path(path)).ok();
+    answer
+        .headers_mut()
+        .extend(location.map(|location| (LOCATION, location)));
+    answer
 }
 
 fn refuse_browsers(headers: &HeaderMap, network: bool, config: &DoorConfig) -> ApiResult<()> {

@@ -41,6 +41,9 @@ pub(super) struct Actor {
     pub(super) life: Life,
     pub(super) task: Option<Arc<dyn Task>>,
     pub(super) status: Option<watch::Receiver<TaskStatus>>,
+    /// How many processes were killed for want of memory, and of how many listeners know.
+    memory_kills: Option<watch::Receiver<u64>>,
+    told_kills: u64,
     pub(super) pending_attaches: Vec<PendingAttach>,
     pub(super) removal: RemoveOptions,
     /// Size of the terminal for the next launch.
@@ -91,6 +94,8 @@ impl Actor {
             life,
             task: None,
             status: None,
+            memory_kills: None,
+            told_kills: 0,
             pending_attaches: Vec::new(),
             removal: RemoveOptions::default(),
             terminal_size: TerminalSize { rows: 24, columns: 80 },
@@ -115,12 +120,16 @@ impl Actor {
     pub(super) fn adopt(&mut self, task: Arc<dyn Task>) {
         self.life.state.pid = task.pid();
         self.take_task(task);
+        // An earlier daemon told of these.
+        self.told_kills = self.memory_kills.as_ref().map_or(0, |kills| *kills.borrow());
         self.start_prober();
         self.refresh();
     }
 
     fn take_task(&mut self, task: Arc<dyn Task>) {
         self.status = Some(task.status());
+        self.memory_kills = Some(task.memory_kills());
+        self.told_kills = 0;
         self.task = Some(task);
     }
 
@@ -135,8 +144,12 @@ impl Actor {
                     Some(command) => self.obey(command).await,
                     None => break,
                 },
+                () = changed(self.memory_kills.as_mut()) => self.tell_memory_kills().await,
                 exit = ended(self.status.as_mut()) => {
                     self.status = None;
+                    // What happened before the end is told before it.
+                    self.tell_memory_kills().await;
+                    self.memory_kills = None;
                     self.feed(Event::Exited(exit)).await;
                 }
                 () = until(self.patience) => {
@@ -150,6 +163,15 @@ impl Actor {
             }
         }
         self.stop_prober();
+    }
+
+    /// Tells of every kill that nobody was told of.
+    async fn tell_memory_kills(&mut self) {
+        let now = self.memory_kills.as_mut().map_or(0, |kills| *kills.borrow_and_update());
+        while self.told_kills < now {
+            self.told_kills += 1;
+            self.feed(Event::MemoryKilled).await;
+        }
     }
 
     async fn obey(&mut self, command: Command) {
@@ -390,6 +412,7 @@ impl Actor {
     pub(super) fn close_run(&mut self) {
         self.task = None;
         self.status = None;
+        self.memory_kills = None;
         self.patience = None;
         self.stop_prober();
     }
@@ -537,6 +560,18 @@ pub(super) fn put(record: &ContainerRecord) -> Result<Change> {
         key: record.id.to_string(),
         value,
     })
+}
+
+/// Waits for a change; for ever when there is nothing to change.
+async fn changed(number: Option<&mut watch::Receiver<u64>>) {
+    let changed = match number {
+        Some(number) => number.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        // The task is gone, or there is none: its end tells.
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Waits for the end of a task; for ever when there is none.

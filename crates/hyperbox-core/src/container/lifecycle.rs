@@ -85,6 +85,8 @@ pub(super) enum Event {
     Paused,
     /// All processes run again.
     Unpaused,
+    /// The kernel killed a process of the container for want of memory.
+    MemoryKilled,
     /// The process ended.
     Exited(ExitRecord),
     /// The pause before a restart is over.
@@ -154,6 +156,7 @@ pub(super) fn step(life: &mut Life, rules: Rules, event: Event) -> Result<Vec<Ac
         Event::KillRequested { signal } => kill(life, rules, signal),
         Event::Paused => Ok(change_phase(life, Phase::Running, Phase::Paused, "pause")),
         Event::Unpaused => Ok(change_phase(life, Phase::Paused, Phase::Running, "unpause")),
+        Event::MemoryKilled => Ok(memory_killed(life)),
         Event::Exited(exit) => Ok(exited(life, rules, &exit)),
         Event::RestartDue => Ok(restart_due(life)),
         Event::RemoveRequested { force } => remove(life, force),
@@ -330,6 +333,15 @@ fn change_phase(life: &mut Life, from: Phase, to: Phase, event: &'static str) ->
     vec![Action::Persist, Action::Publish(event)]
 }
 
+/// The container may live on: as with Docker its state tells of the kill from now until the next run.
+fn memory_killed(life: &mut Life) -> Vec<Action> {
+    if !life.state.phase.is_alive() {
+        return Vec::new();
+    }
+    life.state.out_of_memory = true;
+    vec![Action::Persist, Action::Publish("oom")]
+}
+
 fn exited(life: &mut Life, rules: Rules, exit: &ExitRecord) -> Vec<Action> {
     if !life.state.phase.is_alive() {
         return Vec::new();
@@ -339,7 +351,9 @@ fn exited(life: &mut Life, rules: Rules, exit: &ExitRecord) -> Vec<Action> {
     let state = &mut life.state;
     state.pid = 0;
     state.exit_code = exit.code;
-    state.out_of_memory = exit.out_of_memory;
+    // Of kills that nobody saw happen (the daemon was not there), the end of the run tells once.
+    let untold = exit.out_of_memory && !state.out_of_memory;
+    state.out_of_memory |= exit.out_of_memory;
     state.finished_at = Some(ended);
     state.phase = Phase::Exited;
     life.leaving = std::mem::take(&mut state.endpoints);
@@ -349,7 +363,7 @@ fn exited(life: &mut Life, rules: Rules, exit: &ExitRecord) -> Vec<Action> {
         health.status = HealthStatus::Unhealthy;
     }
     let mut actions = Vec::new();
-    if exit.out_of_memory {
+    if untold {
         actions.push(Action::Publish("oom"));
     }
     actions.extend([Action::Disconnected, Action::Publish("die")]);

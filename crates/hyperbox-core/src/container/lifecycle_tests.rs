@@ -425,3 +425,32 @@ fn kill_hurries_a_restart_and_stop_ends_it() {
     let actions = step(&mut life, RULES, exit(143, 1)).expect("exit");
     assert!(!actions.contains(&Action::Launch));
 }
+
+#[test]
+fn kills_for_want_of_memory_are_told_when_they_happen_and_once() {
+    let tells = || vec![Action::Persist, Action::Publish("oom")];
+    let mut life = running(RULES);
+    for _ in 0..2 {
+        assert_eq!(step(&mut life, RULES, Event::MemoryKilled), Ok(tells()));
+        assert!(life.state.out_of_memory && life.state.phase == Phase::Running);
+    }
+    let end = |out_of_memory| {
+        Event::Exited(ExitRecord {
+            code: 137,
+            finished_at_ns: 1_000_000_000,
+            out_of_memory,
+        })
+    };
+    let untold = Action::Publish("oom");
+    // The end of the run repeats nothing, and forgets nothing.
+    for said in [true, false] {
+        let mut life = life.clone();
+        let actions = step(&mut life, RULES, end(said)).expect("an end");
+        assert!(!actions.contains(&untold) && life.state.out_of_memory);
+        assert_eq!(step(&mut life, RULES, Event::MemoryKilled), Ok(Vec::new()), "it is over");
+    }
+    // One that nobody saw is told by the end.
+    let mut life = running(RULES);
+    let actions = step(&mut life, RULES, end(true)).expect("an end");
+    assert_eq!(actions.first(), Some(&untold));
+}

@@ -525,3 +525,31 @@ async fn a_volume_is_never_removed_under_a_creation() {
         engine.containers.remove(&id, options).await.expect("remove");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_for_want_of_memory_are_told_at_once() {
+    use futures_util::StreamExt as _;
+
+    let (world, engine) = with_app().await;
+    create(&engine, "web", spec()).await;
+    engine.containers.start("web").await.expect("start");
+    let task = task(&world, &engine, "web");
+    let mut events = Box::pin(engine.events.subscribe(None, None));
+    for _ in 0..2 {
+        task.kill_for_memory();
+        let event = soon("the event", events.next()).await.expect("an event");
+        assert_eq!(event.action, "oom");
+        let record = engine.containers.get("web").expect("web");
+        assert!(record.state.out_of_memory && record.state.phase == Phase::Running);
+    }
+    task.exit(0);
+    let event = soon("the end", events.next()).await.expect("an event");
+    assert_eq!(event.action, "die", "nothing is told twice");
+    reach(&engine, "web", Phase::Exited).await;
+    assert!(engine.containers.get("web").expect("web").state.out_of_memory);
+    engine.containers.start("web").await.expect("start again");
+    assert!(
+        !engine.containers.get("web").expect("web").state.out_of_memory,
+        "a new run"
+    );
+}

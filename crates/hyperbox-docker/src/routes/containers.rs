@@ -124,12 +124,12 @@ async fn rename(call: Call) -> ApiResult<Answer> {
 }
 
 async fn update(mut call: Call) -> ApiResult<Answer> {
+    let record = call.engine().containers.get(call.parameter("id"))?;
     let body: UpdateBody = call.json().await?;
     let restart = match body.restart_policy.name.as_str() {
         "" => None,
         _ => Some(restart_policy(&body.restart_policy)?),
     };
-    let record = call.engine().containers.get(call.parameter("id"))?;
     let resources = resources::from_wire(&body.resources)?;
     let mut document = DoorDocument::from_record(&record);
     remember(&mut document.host_config, &body)?;

@@ -7,7 +7,7 @@ use hyperbox_core::event::{Event, EventKind};
 
 use crate::answer::{Answer, json_stream};
 use crate::call::Call;
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 use crate::filters::Filters;
 use crate::router::{Route, route};
 use crate::wire::system::{EventActor, EventMessage};
@@ -19,6 +19,15 @@ async fn events(call: Call) -> ApiResult<Answer> {
     let filters = Filters::parse(call.query.text("filters"))?;
     let since = call.query.moment("since")?;
     let until = call.query.moment("until")?;
+    if let (Some(since), Some(until)) = (since, until)
+        && since > until
+    {
+        return Err(ApiError::bad_request(format!(
+            "`since` time ({}) cannot be after `until` time ({})",
+            call.query.text("since"),
+            call.query.text("until")
+        )));
+    }
     let stream = call.engine().events.subscribe(since, until);
     let lines = stream.filter_map(move |event| {
         let line = accepts(&filters, &event).then(|| line(&event));

@@ -46,7 +46,7 @@ async fn create(mut call: Call) -> ApiResult<Answer> {
 
 async fn start(mut call: Call) -> ApiResult<Answer> {
     let body: ExecStartBody = call.json_or_default().await?;
-    let view = call.engine().execs.get(call.parameter("id"))?;
+    let view = call.engine().execs.startable(call.parameter("id"))?;
     let started = call
         .engine()
         .execs
@@ -58,11 +58,11 @@ async fn start(mut call: Call) -> ApiResult<Answer> {
             let unexecutable = error.command_fault().is_some();
             let error = ApiError::from(error);
             let message = exec_text(error.message());
-            if body.detach || !unexecutable {
+            if body.detach {
                 return Err(if unexecutable {
                     ApiError::bad_request(message)
                 } else {
-                    error
+                    error.with_message(message)
                 });
             }
             // An attached client is told on the stream and finds the exit code by inspecting the exec.
@@ -93,13 +93,29 @@ async fn start(mut call: Call) -> ApiResult<Answer> {
     .await
 }
 
-/// Docker's words for a command that cannot be executed in a running container.
+/// Docker's words for a process that cannot be started in a running container.
 fn exec_text(message: &str) -> String {
-    const TASK: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
-    let cause = message.strip_prefix(TASK).unwrap_or(message);
-    if cause.starts_with("OCI runtime exec failed") {
-        return cause.to_owned();
+    const PREFIXES: [&str; 2] = [
+        "failed to create task for container: failed to create shim task: OCI runtime create failed: ",
+        "OCI runtime exec failed: ",
+    ];
+    let Some(cause) = PREFIXES.iter().find_map(|prefix| message.strip_prefix(prefix)) else {
+        return message.to_owned();
+    };
+    // The engine itself says this, not the runtime.
+    if cause.starts_with("unable to find ") || cause.starts_with("exec failed: ") {
+        return match cause.starts_with("unable") {
+            true => cause.to_owned(),
+            false => format!("{}{cause}", PREFIXES[1]),
+        };
     }
+    let missing = cause
+        .strip_prefix("cannot change to the working directory ")
+        .and_then(|rest| rest.split_once(": No such file or directory"));
+    let cause = match missing {
+        Some((path, _)) => format!("chdir to cwd ({path}) set in config.json failed: no such file or directory"),
+        None => cause.to_owned(),
+    };
     format!("OCI runtime exec failed: exec failed: unable to start container process: {cause}")
 }
 
@@ -131,4 +147,30 @@ async fn inspect(call: Call) -> ApiResult<Answer> {
         detach_keys: view.spec.detach_keys,
         pid: view.pid,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_dockers() {
+        for (ours, dockers) in [
+            (
+                "OCI runtime exec failed: exec: \"/x\": stat /x: no such file or directory",
+                "OCI runtime exec failed: exec failed: unable to start container process: exec: \"/x\": stat /x: no such file or directory",
+            ),
+            (
+                "OCI runtime exec failed: cannot change to the working directory \"/x\": No such file or directory (os error 2)",
+                "OCI runtime exec failed: exec failed: unable to start container process: chdir to cwd (\"/x\") set in config.json failed: no such file or directory",
+            ),
+            (
+                "OCI runtime exec failed: unable to find user x: no matching entries in passwd file",
+                "unable to find user x: no matching entries in passwd file",
+            ),
+            ("exec command 1 has already run", "exec command 1 has already run"),
+        ] {
+            assert_eq!(exec_text(ours), dockers);
+        }
+    }
 }

@@ -39,10 +39,17 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Get "/configs/{id}" => refuse),
     route!(Delete "/configs/{id}" => refuse),
     route!(Post "/configs/{id}/update" => refuse),
+    route!(Put "/volumes/{name}" => no_cluster_volume),
     route!(Get "/plugins" => no_plugins),
     route!(Get "/plugins/{name:*}/json" => no_such_plugin),
     route!(Post "/plugins/pull" => unsupported_plugins),
     route!(Get "/plugins/privileges" => unsupported_plugins),
+    route!(Post "/plugins/{name:*}/enable" => no_such_plugin),
+    route!(Post "/plugins/{name:*}/disable" => no_such_plugin),
+    route!(Post "/plugins/{name:*}/push" => no_such_plugin),
+    route!(Post "/plugins/{name:*}/set" => no_such_plugin),
+    route!(Post "/plugins/{name:*}/upgrade" => no_such_plugin),
+    route!(Post "/plugins/create" => unsupported_plugins),
     route!(Delete "/plugins/{name:*}" => no_such_plugin),
 ];
 
@@ -68,6 +75,13 @@ async fn not_part(_: Call) -> ApiResult<Answer> {
 
 async fn no_swarm(_: Call) -> ApiResult<Answer> {
     Err(ApiError::not_implemented("swarm mode is not supported by HyperBox"))
+}
+
+async fn no_cluster_volume(_: Call) -> ApiResult<Answer> {
+    Err(ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "volume update only valid for cluster volumes, but swarm is unavailable",
+    ))
 }
 
 async fn no_plugins(_: Call) -> ApiResult<Answer> {

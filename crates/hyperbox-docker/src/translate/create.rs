@@ -34,6 +34,10 @@ pub(crate) struct Translated {
     pub warnings: Vec<String>,
 }
 
+/// Docker's warning.
+const UNBOUNDED: &str = "OOM killer is disabled for the container, but no memory limit is set, this can result in the system \
+                         running out of resources.";
+
 /// Translates a request.
 ///
 /// # Errors
@@ -59,6 +63,14 @@ pub(crate) fn translate(body: CreateBody, platform: Option<Platform>, defaults: 
     let mut warnings = Vec::new();
     if network == NetworkMode::Host && !bindings.is_empty() {
         warnings.push("Published ports are discarded when using host network mode".to_owned());
+    }
+    if host.resources.oom_kill_disable == Some(true) && host.resources.memory <= 0 {
+        warnings.push(UNBOUNDED.to_owned());
+    }
+    if host.annotations.contains_key("") {
+        return Err(ApiError::bad_request(
+            "invalid Annotations: the empty string is not permitted as an annotation key",
+        ));
     }
     let spec = ContainerSpec {
         platform,

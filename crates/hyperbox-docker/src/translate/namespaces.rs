@@ -20,7 +20,11 @@ pub(crate) fn from_wire(host: &HostConfig) -> ApiResult<NamespaceModes> {
         )?,
         uts: mode("UTS", &host.uts_mode, &["host"])?,
         cgroup: mode("cgroup namespace", &host.cgroupns_mode, &["private", "host"])?,
-        user: mode("user namespace", &host.userns_mode, &["host"])?,
+        // Docker takes any other word for the default.
+        user: match host.userns_mode.as_str() {
+            "host" => NamespaceMode::Host,
+            _ => NamespaceMode::Default,
+        },
     })
 }
 

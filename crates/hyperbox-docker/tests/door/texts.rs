@@ -271,7 +271,7 @@ async fn containers_whose_namespaces_are_joined() {
         let kept = if of == "nosuch" {
             of
         } else {
-            &[&idle, &busy][usize::from(of == "busy")]
+            [&idle, &busy][usize::from(of == "busy")]
         };
         assert_eq!(inspect["HostConfig"][mode], format!("container:{kept}"));
         assert_eq!(world.delete("/containers/web").await.status, 204);

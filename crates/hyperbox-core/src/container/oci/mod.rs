@@ -71,7 +71,9 @@ pub(crate) fn configuration(record: &ContainerRecord, around: &Surroundings<'_>)
     let devices = devices(spec, around.host)?;
     let allowed: Vec<(DeviceNode, String)> = devices
         .iter()
-        .map(|(node, access)| (node.clone(), access.clone()))
+        // Other letters mean nothing; without any of these three, making the node is all.
+        .map(|(node, access)| (node.clone(), access.replace(|letter| !"rwm".contains(letter), "")))
+        .filter(|(_, access)| !access.is_empty())
         .collect();
     let mut linux = json!({
         "namespaces": namespaces(spec, around),
