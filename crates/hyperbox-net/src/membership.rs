@@ -200,7 +200,8 @@ impl Memberships {
             let name = &network.settings.name;
             let (kind, message) = match error {
                 NoAddress::Exhausted { .. } => (ErrorKind::ResourceExhausted, format!("{error}: {name} ({id})")),
-                NoAddress::InUse => (ErrorKind::Conflict, error.to_string()),
+                // Docker forbids it.
+                NoAddress::InUse => (ErrorKind::PermissionDenied, error.to_string()),
                 NoAddress::Unusable { .. } => {
                     let context = format!("invalid config for network {name}: invalid endpoint settings:");
                     (ErrorKind::InvalidArgument, format!("{context}\n{error}"))

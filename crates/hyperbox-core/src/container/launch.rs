@@ -21,7 +21,7 @@ use super::providers::{self, Providers};
 use super::resolver::{HostsInput, hosts_file, resolv_conf};
 use super::service::Inner;
 use super::{ContainerRecord, NetworkMode, Phase};
-use crate::network::Joined;
+use crate::network::{DEFAULT_NETWORK, Joined};
 use crate::seam::{ActiveKey, Endpoint, LaunchTask, Task, TaskError};
 use crate::time::Timestamp;
 use crate::{Result, ServiceError, failpoint};
@@ -261,19 +261,21 @@ fn linked(inner: &Inner, record: &ContainerRecord) -> Result<Vec<Linked>> {
     for (target, alias) in &record.spec.links {
         let handle = inner.table.find(target)?;
         let other = handle.snapshot.borrow().record.clone();
-        let address = other.as_ref().and_then(|other| {
-            let first = other
-                .state
-                .endpoints
-                .iter()
-                .find_map(|endpoint| endpoint.addresses().next());
-            first.filter(|_| other.state.phase == Phase::Running)
-        });
-        let Some((other, address)) = other.clone().zip(address) else {
-            let own = &record.name;
-            let name = other.map_or_else(|| target.clone(), |other| other.name.to_string());
+        let not_found = || ServiceError::not_found(format!("No such container: {target}"));
+        let other = other.ok_or_else(not_found)?;
+        if other.state.phase != Phase::Running {
+            let (name, own) = (&other.name, &record.name);
             return Err(ServiceError::conflict(format!(
                 "Cannot link to a non running container: /{name} AS /{own}/{alias}"
+            )));
+        }
+        let default = inner.with.networks.get(DEFAULT_NETWORK)?;
+        let mut endpoints = other.state.endpoints.iter();
+        let endpoint = endpoints.find(|endpoint| endpoint.network == default.id);
+        let Some(address) = endpoint.and_then(|endpoint| endpoint.addresses().next()) else {
+            let id = &other.id;
+            return Err(ServiceError::internal(format!(
+                "container {id} not attached to default bridge network"
             )));
         };
         found.push(Linked {

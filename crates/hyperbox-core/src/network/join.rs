@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
-use hyperbox_types::ContainerId;
+use hyperbox_types::{ContainerId, ErrorKind};
 use tracing::warn;
 
 use super::attached::Busy;
@@ -169,7 +169,11 @@ impl Networks {
             endpoint: endpoint.clone(),
             ports,
         });
-        published.await.map_err(|error| {
+        published.await.map_err(|mut error| {
+            if error.kind == ErrorKind::Conflict {
+                // To clients a port in use is a failure of the engine, as with Docker.
+                error.kind = ErrorKind::ResourceExhausted;
+            }
             failure(error).in_context(&format!(
                 "driver failed programming external connectivity on endpoint {}",
                 request.name
@@ -275,6 +279,8 @@ impl Networks {
         self.inner.with.names.stop(container);
         for endpoint in endpoints {
             self.inner.with.names.withdraw(&endpoint.network, container);
+            // From here on the network may be removed; what is left of the endpoint goes with it.
+            self.inner.attached.leave(&endpoint.network, container);
         }
         if let Err(error) = self.inner.with.ports.withdraw(container).await {
             warn!(%container, %error, "published ports not given back");
