@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::statistics::Summary;
 
-/// Rounds before the first that counts.
+/// Rounds before the first that counts, at most: where few are asked for, each is long.
 const WARM_UP: usize = 3;
 
 /// What is measured, and so whether more is better.
@@ -106,14 +106,15 @@ impl Table {
 pub(super) fn interleave(scenario: &str, unit: Unit, series: Vec<Series<'_>>, rounds: usize) -> Table {
     println!("\n{scenario} ({rounds} rounds)");
     let mut runners: Vec<(Series<'_>, Vec<f64>)> = series.into_iter().map(|one| (one, Vec::new())).collect();
-    for round in 0..WARM_UP + rounds {
+    let warm_up = WARM_UP.min(rounds / 3);
+    for round in 0..warm_up + rounds {
         let count = runners.len();
         let mut failed = Vec::new();
         for turn in 0..count {
             let index = (round + turn) % count;
             let (series, numbers) = &mut runners[index];
             match (series.take)() {
-                Ok(number) if round >= WARM_UP => numbers.push(number),
+                Ok(number) if round >= warm_up => numbers.push(number),
                 Ok(_) => {}
                 Err(error) => {
                     println!("  left out {}: {error:#}", series.name);
