@@ -5,7 +5,7 @@
 //! anyone else. A stale socket of a dead daemon is replaced, a live one is an error.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -13,17 +13,59 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::Gid;
 use tokio::net::UnixListener;
 
-/// A bound socket that vanishes when it is dropped.
+/// The group that Docker's packages make for those who may use its socket.
+const DOCKER_GROUP: &str = "docker";
+
+/// A bound socket that vanishes when it is dropped, unless somebody has put another one into its place.
 #[derive(Debug)]
 pub(crate) struct BoundSocket {
     path: PathBuf,
+    /// Device and number of the file.
+    identity: Option<(u64, u64)>,
+}
+
+impl BoundSocket {
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            identity: identity(path),
+        }
+    }
 }
 
 impl Drop for BoundSocket {
     fn drop(&mut self) {
-        // Somebody may have removed it already.
-        drop(fs::remove_file(&self.path));
+        if identity(&self.path) == self.identity {
+            // Somebody may have removed it already.
+            drop(fs::remove_file(&self.path));
+        }
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Binds the socket at which Docker's clients look for Docker: for root and the group `docker`, where there is one.
+///
+/// # Errors
+/// When an engine answers there, or something else than a socket is there; and as [`bind`].
+pub(crate) fn bind_for_docker(path: &Path) -> Result<(UnixListener, BoundSocket)> {
+    let shown = path.display();
+    if UnixStream::connect(path).is_ok() {
+        bail!(
+            "cannot serve Docker's clients on {shown}: an engine answers there already\nhint: stop it first (systemctl stop \
+             docker.socket docker), or choose another path with --docker-socket=PATH"
+        );
+    }
+    if let Ok(file) = fs::symlink_metadata(path)
+        && !file.file_type().is_socket()
+    {
+        bail!("cannot serve Docker's clients on {shown}: what is there is not a socket");
+    }
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    let group = group_id(&groups, DOCKER_GROUP).map_or("", |_| DOCKER_GROUP);
+    bind(path, group)
 }
 
 /// Binds a Unix socket that only root, and the group if one is given, may use.
@@ -52,7 +94,7 @@ pub(crate) fn bind(path: &Path, group: &str) -> Result<(UnixListener, BoundSocke
     fs::set_permissions(&staged, fs::Permissions::from_mode(mode))
         .with_context(|| format!("cannot protect {}", path.display()))?;
     fs::rename(&staged, path).with_context(|| format!("cannot listen on {}", path.display()))?;
-    Ok((listener, BoundSocket { path: path.to_owned() }))
+    Ok((listener, BoundSocket::new(path)))
 }
 
 fn group_id(groups: &str, name: &str) -> Option<u32> {
@@ -82,6 +124,30 @@ mod tests {
         assert!(bind(&path, "").is_err(), "a live socket is not taken over");
         drop(listener);
         drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn dockers_socket_is_taken_only_where_nothing_is() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("docker.sock");
+        fs::write(&path, "text").expect("a file");
+        let error = bind_for_docker(&path).expect_err("a file is there").to_string();
+        assert!(error.ends_with("not a socket"), "{error}");
+        fs::remove_file(&path).expect("removed");
+        let (listener, socket) = bind_for_docker(&path).expect("bound");
+        let file = fs::metadata(&path).expect("socket");
+        let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+        let expected = group_id(&groups, DOCKER_GROUP).map_or((0o600, file.gid()), |gid| (0o660, gid));
+        assert_eq!((file.permissions().mode() & 0o777, file.gid()), expected);
+        let error = bind_for_docker(&path).expect_err("it is served").to_string();
+        assert!(error.contains("an engine answers there already"), "{error}");
+        drop(listener);
+        // One that nobody serves any more is replaced; the old owner leaves the new one alone.
+        let (_listener, second) = bind_for_docker(&path).expect("bound again");
+        drop(socket);
+        assert!(path.exists());
+        drop(second);
         assert!(!path.exists());
     }
 }

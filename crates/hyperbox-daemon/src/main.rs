@@ -42,6 +42,9 @@ struct Arguments {
     /// Where to listen, as unix:///path (repeatable)
     #[arg(long, short = 'H', value_name = "ADDRESS")]
     host: Vec<String>,
+    /// Also serve Docker's clients where they look for Docker, unless an engine answers there
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = config::DOCKER_SOCKET)]
+    docker_socket: Option<PathBuf>,
     /// Log level or filter
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -126,12 +129,14 @@ fn sources(arguments: &Arguments) -> Result<Sources> {
             root: variable("HYPERBOX_ROOT").map(PathBuf::from),
             run_dir: variable("HYPERBOX_RUN_DIR").map(PathBuf::from),
             hosts: hosts.unwrap_or_default(),
+            docker_socket: variable("HYPERBOX_DOCKER_SOCKET").map(PathBuf::from),
             log_level: variable("HYPERBOX_LOG"),
         },
         flags: Overrides {
             root: arguments.root.clone(),
             run_dir: arguments.run_dir.clone(),
             hosts: arguments.host.clone(),
+            docker_socket: arguments.docker_socket.clone(),
             log_level: arguments.log_level.clone(),
         },
     })
@@ -163,6 +168,12 @@ async fn daemon(config: &Config, descriptors: Option<u64>) -> Result<()> {
         sockets.push(socket);
         doors.spawn(serve(listener, engine.clone(), DoorConfig::default(), shutdown.clone()));
         info!(socket = %path.display(), "listening");
+    }
+    if let Some(path) = config.docker_socket() {
+        let (listener, socket) = listener::bind_for_docker(path)?;
+        sockets.push(socket);
+        doors.spawn(serve(listener, engine.clone(), DoorConfig::default(), shutdown.clone()));
+        info!(socket = %path.display(), "listening for Docker's clients");
     }
     info!(version = env!("CARGO_PKG_VERSION"), root = %config.root.display(), "ready");
     tokio::select! {

@@ -46,9 +46,9 @@ pub(crate) fn unpack(stream: &mut dyn Read, directory: &Path, old: &str, rename:
                 ("non-directory", "directory")
             };
             if there.is_dir() != is_directory {
-                let directory = directory.display().to_string();
+                let (target, root) = (target.display().to_string(), root.display().to_string());
                 return Err(CliError::new(format!(
-                    "cannot overwrite {old} {name:?} with {new} {directory:?}"
+                    "cannot overwrite {old} {target:?} with {new} {root:?}"
                 )));
             }
         }

@@ -20,6 +20,9 @@ const DEFAULTS: &str = include_str!("../../../../config/default.toml");
 /// Where a configuration file is looked for when none is named.
 pub(crate) const DEFAULT_FILE: &str = "/etc/hyperbox/hyperbox.toml";
 
+/// Where Docker's clients look for Docker.
+pub(crate) const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+
 /// The root that belongs to the machine's one ordinary daemon.
 const DEFAULT_ROOT: &str = "/var/lib/hyperbox";
 
@@ -31,6 +34,7 @@ pub(crate) struct Config {
     pub run_dir: PathBuf,
     pub hosts: Vec<String>,
     pub socket_group: String,
+    pub docker_socket: PathBuf,
     pub log: Log,
     pub runtime: Runtime,
     pub storage: Storage,
@@ -112,6 +116,7 @@ pub(crate) struct Overrides {
     pub root: Option<PathBuf>,
     pub run_dir: Option<PathBuf>,
     pub hosts: Vec<String>,
+    pub docker_socket: Option<PathBuf>,
     pub log_level: Option<String>,
 }
 
@@ -179,6 +184,9 @@ impl Config {
         if !overrides.hosts.is_empty() {
             self.hosts.clone_from(&overrides.hosts);
         }
+        if let Some(path) = &overrides.docker_socket {
+            self.docker_socket.clone_from(path);
+        }
         if let Some(level) = &overrides.log_level {
             self.log.level.clone_from(level);
         }
@@ -196,6 +204,9 @@ impl Config {
         }
         if !self.run_dir.is_absolute() {
             return value("run_dir", "must be an absolute path");
+        }
+        if self.docker_socket().is_some_and(|path| !path.is_absolute()) {
+            return value("docker_socket", "must be an absolute path, or empty");
         }
         if !self.runtime.cgroup_parent.starts_with('/') || self.runtime.cgroup_parent.contains("..") {
             return value("runtime.cgroup_parent", "must begin with a slash and stay below it");
@@ -227,6 +238,11 @@ impl Config {
             .iter()
             .map(|host| Listen::parse(host).map_err(ConfigError::Listen))
             .collect()
+    }
+
+    /// Returns where Docker's clients are served besides, if anywhere.
+    pub(crate) fn docker_socket(&self) -> Option<&std::path::Path> {
+        Some(self.docker_socket.as_path()).filter(|path| !path.as_os_str().is_empty())
     }
 
     /// Tells whether this is the machine's one ordinary daemon, whose bridge and rules have plain names.
@@ -305,6 +321,7 @@ mod tests {
     fn mistakes_name_the_setting() {
         for (text, expected) in [
             ("rooot = \"/x\"", "rooot"),
+            ("docker_socket = \"relative\"", "docker_socket"),
             ("root = 7", "expected"),
             ("root = \"relative\"", "root"),
             ("[network]\nmtu = 3", "network.mtu"),

@@ -79,6 +79,7 @@ fn copy_out(client: &Client, container: &str, path: &str, destination: &str, fol
     if destination != "-" && present(destination) == Present::Nothing {
         let (directory, _) = split(destination);
         if present(&directory) != Present::Directory {
+            let directory = std::path::absolute(&directory)?.display().to_string();
             return Err(CliError::new(format!(
                 "invalid output path: directory {directory:?} does not exist"
             )));
