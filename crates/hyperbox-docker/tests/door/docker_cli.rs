@@ -115,7 +115,7 @@ async fn docker_cli_transfers_and_refusals() {
             "building images is not supported by this version",
         ),
         (&["run", "--pull=never", "nosuch"], "No such image: nosuch:latest"),
-        (&["commit", "nosuch"], "not supported"),
+        (&["commit", "nosuch"], "No such container: nosuch"),
         (&["node", "ls"], "not a swarm manager"),
     ] {
         let output = docker(&world, arguments).await;
