@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod commit;
+mod copy;
 mod crash;
 mod disk;
 mod docker_cli;
@@ -32,6 +34,7 @@ mod published_ports;
 mod races;
 mod registry_faults;
 mod resources;
+mod robustness;
 mod run;
 mod runtimes;
 mod secrets;
