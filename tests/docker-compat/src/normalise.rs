@@ -29,10 +29,18 @@ const PATTERNS: &[(&str, &str)] = &[
         "<duration>",
     ),
     (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "<mac>"),
-    (r"\b(172\.(1[6-9]|2\d|3[01])|192\.168)\.\d{1,3}\.\d{1,3}\b", "<address>"),
+    // What comes out of the pools: Docker's 172.16.0.0/12 and 192.168.0.0/16, HyperBox's 10.0.0.0/8 when those are taken.
+    (
+        r"\b(172\.(1[6-9]|2\d|3[01])|192\.168|10\.\d{1,3})\.\d{1,3}\.\d{1,3}\b",
+        "<address>",
+    ),
+    (r"<address>/\d+", "<address>/<length>"),
+    (r#""IPPrefixLen": [1-9]\d*\b"#, "\"IPPrefixLen\": <length>"),
     (r"(0\.0\.0\.0|127\.0\.0\.1|\[::1?\]):[3-6]\d{4}\b", "$1:<port>"),
     (r#"("HostPort": ?)"[3-6]\d{4}""#, "$1\"<port>\""),
     (r"\b([1-9]\d*(\.\d+)?|0\.\d+)(e[+-]\d+)?[ ]?([kKMGT]i?)?B\b", "<size>"),
+    // The client says this when the engine refuses before it has read everything: a race of the client's own.
+    (r#"(?m)^time="?[^"\n]*"? level=error .*closed pipe"\n?"#, ""),
     // Which program of the engine could not start a process is no business of its clients.
     (
         r"runc create failed: unable to start container process: (error during container init: )?",
@@ -137,7 +145,7 @@ mod tests {
             ("2026-11-23 05:22:09 +0000 UTC".to_owned(), "<time>"),
             ("Up 3 seconds (healthy)".to_owned(), "Up <duration> (healthy)"),
             ("About a minute ago".to_owned(), "<duration> ago"),
-            ("172.28.0.2 but 10.9.8.0/24".to_owned(), "<address> but 10.9.8.0/24"),
+            ("172.28.0.2 but 100.9.8.0/24".to_owned(), "<address> but 100.9.8.0/24"),
             ("02:42:ac:1c:00:02".to_owned(), "<mac>"),
             ("0.0.0.0:32768->80/tcp".to_owned(), "0.0.0.0:<port>->80/tcp"),
             ("127.0.0.1:8080->80/tcp".to_owned(), "127.0.0.1:8080->80/tcp"),

@@ -4,4 +4,5 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod bollard;
 mod cases;
