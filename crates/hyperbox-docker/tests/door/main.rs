@@ -7,6 +7,7 @@ mod docker_cli;
 mod early_answers;
 mod endpoints;
 mod execs;
+mod generated;
 mod images;
 mod networks;
 mod news;
