@@ -79,12 +79,6 @@ async fn refusals() {
         ),
         (
             Method::POST,
-            "/images/create?fromSrc=-",
-            501,
-            "importing images is not supported by this version of HyperBox",
-        ),
-        (
-            Method::POST,
             "/networks/create",
             400,
             "invalid name: name is empty",

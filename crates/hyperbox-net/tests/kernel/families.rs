@@ -152,7 +152,7 @@ fn privileged_refusals_have_docker_s_words() {
         let refused = net.driver.open(taken).await.unwrap_err();
         assert_eq!(
             (refused.kind, refused.to_string().as_str()),
-            (ErrorKind::Conflict, "Address already in use")
+            (ErrorKind::PermissionDenied, "Address already in use")
         );
         let mut foreign = net.request();
         foreign.endpoint.ipv4 = Some([10, 9, 9, 9].into());

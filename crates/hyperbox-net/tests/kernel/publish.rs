@@ -252,7 +252,9 @@ fn privileged_clients_that_were_too_early_get_through() {
         let number = world.publish_free(&web, "53/udp").await;
         let target = SocketAddr::new(HOST4.parse().unwrap(), number);
         let socket = inside(&outside, || UdpSocket::bind("0.0.0.0:0").unwrap());
-        ask_again(&socket, target).unwrap();
+        wait_for("the first answer", || {
+            ask_again(&socket, target).map(drop).map_err(|error| error.to_string())
+        });
         world.mechanisms.ports.withdraw(&web.id).await.unwrap();
         wait_for("the flow to be cut", || match ask_again(&socket, target) {
             Ok(_) => Err("it lives".to_owned()),

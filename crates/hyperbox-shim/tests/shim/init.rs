@@ -11,7 +11,7 @@ use crate::bench::Bench;
 async fn looks_after_the_command(bench: Bench) {
     let container = container_id();
     let script = "tr '\\0' ' ' </proc/1/cmdline; echo; echo $$ $PPID; trap 'echo usr1; exit 5' USR1; \
-                  sh -c 'sleep 0.01 & exec true'; echo ready; while :; do sleep 0.02; done";
+                  sh -c 'sleep 0.01 & exec true'; echo re''ady; while :; do sleep 0.02; done";
     let mut launch = bench.script(&container, script);
     launch.init = true;
     launch.user.user = "user".to_owned();

@@ -70,7 +70,9 @@ fn privileged_remove_races_with_everything() {
                 let environment = &environment;
                 scope.spawn(move || {
                     let (code, body) = environment.api(method, &path, "").unwrap();
-                    assert!(code < 500, "{method} {path}: {code} {body}");
+                    // Docker answers with 500 whatever keeps a restart from its end.
+                    let overtaken = path.contains("/restart") && body.contains("Cannot restart container");
+                    assert!(code < 500 || overtaken, "{method} {path}: {code} {body}");
                 });
             }
         });
