@@ -579,10 +579,7 @@ impl Volumes {
     /// Tells listeners that the volumes of a container are not in use any more.
     pub(crate) fn tell_unmounted(&self, container: &ContainerRecord) {
         for name in volumes_of(container) {
-            let attributes = [
-                ("container", container.id.to_string()),
-                ("driver", "local".to_owned()),
-            ];
+            let attributes = [("container", container.id.to_string()), ("driver", "local".to_owned())];
             self.publish_use("unmount", name, attributes);
         }
     }

@@ -256,7 +256,9 @@ mod tests {
             json!({ "80/tcp": [{ "HostIp": "", "HostPort": "1" }] })
         );
         assert_eq!(json!(body.labels), json!({ "aB": "c", "Ab": "d" }));
-        let endpoint = body.networking_config.endpoints_config["Net"].as_ref().expect("an endpoint");
+        let endpoint = body.networking_config.endpoints_config["Net"]
+            .as_ref()
+            .expect("an endpoint");
         let addresses = endpoint.ipam_config.as_ref().expect("addresses");
         assert_eq!(addresses.ipv4_address, "1.2.3.4");
     }

@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::fake::{
-    FakeFiles, FakeHost, FakeNames, FakeNetwork, FakePorts, FakeRegistry, FakeSandboxes, FakeSnapshotter, FakeTaskRuntime,
-    FakeVolumes, MemoryContent, MemoryRecords,
+    FakeFiles, FakeHost, FakeNames, FakeNetwork, FakePorts, FakeRegistry, FakeSandboxes, FakeSnapshotter,
+    FakeTaskRuntime, FakeVolumes, MemoryContent, MemoryRecords,
 };
 
 /// Everything that survives a daemon; a clone shares it.

@@ -447,7 +447,11 @@ fn kills_for_want_of_memory_are_told_when_they_happen_and_once() {
         let mut life = life.clone();
         let actions = step(&mut life, RULES, end(said)).expect("an end");
         assert!(!actions.contains(&untold) && life.state.out_of_memory);
-        assert_eq!(step(&mut life, RULES, Event::MemoryKilled), Ok(Vec::new()), "it is over");
+        assert_eq!(
+            step(&mut life, RULES, Event::MemoryKilled),
+            Ok(Vec::new()),
+            "it is over"
+        );
     }
     // One that nobody saw is told by the end.
     let mut life = running(RULES);

@@ -14,8 +14,8 @@ mod record;
 mod service;
 
 pub use archive::ArchiveStream;
-pub(crate) use fetch::ChunkReader;
 pub use distribution::{Distribution, DistributionPlatform};
+pub(crate) use fetch::ChunkReader;
 pub use lease::LayerLease;
 pub use make::NewImage;
 pub use manifest::{ImageManifest, ManifestError, ParsedManifest, choose_platform, media_type};

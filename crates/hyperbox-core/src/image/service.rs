@@ -16,7 +16,9 @@ use tracing::warn;
 use super::lease::{LayerLease, Leases};
 use super::record::ImageRecord;
 use crate::event::{EventKind, Events};
-use crate::seam::{Change, ContentStore, Credentials, Records, Registry, RegistryError, SearchResult, Snapshotter, Table};
+use crate::seam::{
+    Change, ContentStore, Credentials, Records, Registry, RegistryError, SearchResult, Snapshotter, Table,
+};
 use crate::time::Timestamp;
 use crate::{Result, ServiceError};
 

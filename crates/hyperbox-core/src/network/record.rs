@@ -81,7 +81,11 @@ impl NetworkSpec {
             predefined: is_predefined(name),
             options: self.options.clone(),
             // A configuration takes no addresses until a network is made from it.
-            pools: if self.config_only { Vec::new() } else { self.pools.clone() },
+            pools: if self.config_only {
+                Vec::new()
+            } else {
+                self.pools.clone()
+            },
             address_options: self.address_options.clone(),
             ipv4: self.ipv4,
             ipv6: self.ipv6,

@@ -39,7 +39,7 @@ pub use snapshot::{
     ActiveKey, Compression, FileChange, FileChangeKind, SnapshotError, Snapshotter, StagedLayer, Usage,
 };
 pub use task::{
-    AttachIo, LaunchTask, LogEntry, LogQuery, LogStream, PendingAttach, Reattached, RuntimeInfo, RuntimeVersion, Task, TaskError,
-    TaskExit, TaskRuntime, TaskStatus,
+    AttachIo, LaunchTask, LogEntry, LogQuery, LogStream, PendingAttach, Reattached, RuntimeInfo, RuntimeVersion, Task,
+    TaskError, TaskExit, TaskRuntime, TaskStatus,
 };
 pub use volume::{VolumeDriver, VolumeError};

@@ -77,7 +77,9 @@ async fn inspect_one(call: Call) -> ApiResult<Answer> {
             .map(ToString::to_string)
             .collect(),
         networks: KnownNetworks(engine.networks.list()),
-        links: links(&record, |target| engine.containers.get(target).ok().map(|target| target.name.to_string())),
+        links: links(&record, |target| {
+            engine.containers.get(target).ok().map(|target| target.name.to_string())
+        }),
         directory: engine.containers.directory(&record.id),
         log_path: engine.containers.log_path(id)?,
         storage_driver: engine.system.facts().storage_driver.clone(),

@@ -38,7 +38,11 @@ pub(super) fn join_reference(name: &str, tag: &str) -> ApiResult<ImageReference>
         digest if digest.contains(':') => format!("{}@{digest}", bare.repository()),
         tag => format!("{}:{tag}", bare.repository()),
     };
-    let what = if tag.is_empty() || tag.contains(':') { "reference" } else { "tag" };
+    let what = if tag.is_empty() || tag.contains(':') {
+        "reference"
+    } else {
+        "tag"
+    };
     ImageReference::parse(&text).map_err(|_| ApiError::bad_request(format!("invalid {what} format")))
 }
 

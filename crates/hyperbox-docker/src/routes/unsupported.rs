@@ -24,7 +24,3 @@ async fn build(mut call: Call) -> ApiResult<Answer> {
     call.body.is_upload();
     refusal("building images is")
 }
-
-async fn export(_: Call) -> ApiResult<Answer> {
-    refusal("exporting containers is")
-}

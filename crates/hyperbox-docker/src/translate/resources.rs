@@ -111,7 +111,8 @@ pub(crate) fn rlimits(wire: &host_config::Resources) -> ApiResult<Vec<Rlimit>> {
     let translate = |limit: &host_config::Ulimit| {
         let name = limit.name.to_ascii_lowercase();
         let name = name.strip_prefix("rlimit_").unwrap_or(&name);
-        let limit = Ulimit::new(name, limit.soft, limit.hard).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        let limit =
+            Ulimit::new(name, limit.soft, limit.hard).map_err(|error| ApiError::bad_request(error.to_string()))?;
         Ok(Rlimit {
             name: limit.name().to_owned(),
             soft: limit.soft(),

@@ -94,7 +94,9 @@ async fn a_chunked_body_and_a_closing_client_get_their_answer() {
                 format!("Content-Length: {BODY}\r\n")
             };
             let mut stream = world
-                .raw(&format!("POST /swarm/init HTTP/1.1\r\nHost: d\r\n{headers}{length}\r\n"))
+                .raw(&format!(
+                    "POST /swarm/init HTTP/1.1\r\nHost: d\r\n{headers}{length}\r\n"
+                ))
                 .await;
             let answer = read_answer(&mut stream).await;
             if chunked {

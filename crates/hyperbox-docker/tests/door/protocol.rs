@@ -77,12 +77,7 @@ async fn refusals() {
             501,
             "building images is not supported by this version of HyperBox",
         ),
-        (
-            Method::POST,
-            "/networks/create",
-            400,
-            "invalid name: name is empty",
-        ),
+        (Method::POST, "/networks/create", 400, "invalid name: name is empty"),
         (
             Method::POST,
             "/containers/create",

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use hyperbox_core::seam::{ActiveKey, FileChange, FileChangeKind, FileStream, SnapshotError, Snapshotter, StagedLayer, Usage};
+use hyperbox_core::seam::{
+    ActiveKey, FileChange, FileChangeKind, FileStream, SnapshotError, Snapshotter, StagedLayer, Usage,
+};
 use hyperbox_types::{ByteSize, ContainerId, DiffId, Digest, RootMount, WritableLayer};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;

@@ -61,9 +61,6 @@ fn privileged_bridge_connects_containers_and_the_host() {
     environment.finish();
 }
 
-/// Loopback, the bridge, and the sandboxes that are made ahead for a network in use.
-const LINKS_OF_NOBODY: usize = 2 + 8;
-
 #[test]
 fn privileged_addresses_are_given_back() {
     let mut environment = TestEnvironment::with_starter();

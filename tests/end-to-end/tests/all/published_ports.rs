@@ -176,13 +176,13 @@ fn privileged_conflicts_are_found_before_the_container_starts() {
     let taken = environment.network().enter(|| TcpListener::bind("0.0.0.0:0")).unwrap();
     let number = taken.local_addr().unwrap().port();
     let publish = format!("{number}:80");
-    environment
+    let _refused = environment
         .hb(["run", "--rm", "-p", &publish, STARTER, "echo", "ran"])
         .exits_with(125)
         .complains("address already in use");
     drop(taken);
     server(&environment, "web", &["-p", &publish]);
-    environment
+    let _refused = environment
         .hb(["run", "--rm", "-p", &publish, STARTER, "echo", "ran"])
         .exits_with(125)
         .complains("web");

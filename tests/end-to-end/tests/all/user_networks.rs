@@ -196,7 +196,7 @@ fn privileged_addresses_are_as_wished() {
         &["--name", "owner", "--network", "wide", "--ip", "10.203.0.9"],
         &["sleep", "600"],
     );
-    environment
+    let _refused = environment
         .hb([
             "run",
             "--rm",
@@ -209,15 +209,15 @@ fn privileged_addresses_are_as_wished() {
         ])
         .exits_with(125)
         .complains("Address already in use");
-    environment
+    let _refused = environment
         .hb(["run", "--rm", "--network", "wide", "--ip", "10.9.9.9", STARTER, "true"])
         .exits_with(125)
         .complains("no configured subnet or ip-range contain the IP address 10.9.9.9");
-    environment
+    let _refused = environment
         .hb(["network", "create", "--subnet", "10.203.0.0/16", "other"])
         .exits_with(1)
         .complains("Pool overlaps with other one on this address space");
-    environment
+    let _refused = environment
         .hb(["network", "rm", "wide"])
         .exits_with(1)
         .complains("has active endpoints (name:\"owner\"");
@@ -334,7 +334,7 @@ fn privileged_links_of_the_default_network_are_dockers() {
     assert!(text.starts_with("stored\nSTORE_ENV_FOO=bar\nSTORE_NAME=/"), "{text}");
     assert!(text.contains(&format!("STORE_PORT=tcp://{address}:5432\n")), "{text}");
     environment.hb(["stop", "-t", "0", "db"]).succeeds();
-    environment
+    let _refused = environment
         .hb(["run", "--rm", "--link", "db:store", STARTER, "true"])
         .exits_with(125)
         .complains("Cannot link to a non running container: /db AS /");

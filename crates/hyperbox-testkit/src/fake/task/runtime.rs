@@ -9,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use futures_util::stream;
 use hyperbox_core::seam::{
-    AttachIo, LaunchTask, LogEntry, LogQuery, LogStream, PendingAttach, Reattached, RuntimeInfo, RuntimeVersion, Task, TaskError,
-    TaskRuntime, TaskStatus,
+    AttachIo, LaunchTask, LogEntry, LogQuery, LogStream, PendingAttach, Reattached, RuntimeInfo, RuntimeVersion, Task,
+    TaskError, TaskRuntime, TaskStatus,
 };
 use hyperbox_types::run::Streams;
 use hyperbox_types::shim::{LogTarget, RuntimeChoice, Stdio, UserSpec};
