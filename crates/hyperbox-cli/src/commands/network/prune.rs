@@ -11,7 +11,7 @@ use crate::question;
 
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
-    /// Provide filter values (e.g. "until=<timestamp>")
+    /// Provide filter values (e.g. "until=TIMESTAMP")
     #[arg(long, value_name = "KEY=VALUE", value_parser = filter::pair)]
     filter: Vec<String>,
     /// Do not prompt for confirmation
