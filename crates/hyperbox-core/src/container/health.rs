@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::command::Command;
 use super::{HealthCheck, HealthProbe, HealthState, HealthStatus, HealthTest};
-use crate::seam::Task;
+use crate::seam::{AttachIo, Task, TaskError, TaskRuntime};
 use crate::time::Timestamp;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
@@ -76,6 +76,8 @@ fn non_zero(wish: Option<Duration>, default: Duration) -> Duration {
 /// Runs checks until the container's actor is gone or ends the prober's task.
 pub(super) struct Prober {
     pub task: Arc<dyn Task>,
+    /// Makes the streams that checks write to.
+    pub tasks: Arc<dyn TaskRuntime>,
     /// Which run of the container it is, so that a late verdict is not taken for one on the next run.
     pub run: u64,
     pub check: HealthCheck,
@@ -129,30 +131,34 @@ impl Prober {
         }
     }
 
-    async fn execute(&self, exec: &ExecId) -> Result<(i32, String), crate::seam::TaskError> {
+    async fn execute(&self, exec: &ExecId) -> Result<(i32, String), TaskError> {
         let stdio = Stdio {
             stdin: false,
             stdin_once: false,
             terminal: None,
         };
-        self.task
-            .exec(exec, self.process.clone(), self.user.clone(), stdio, Vec::new())
-            .await?;
         let streams = Streams {
             stdin: false,
             stdout: true,
             stderr: true,
         };
-        let mut output = String::new();
-        if let Ok(mut io) = self.task.attach(Some(exec), streams).await {
-            let mut frames = Vec::new();
-            // An output that breaks off is as good as a short one.
-            drop((&mut io).take(1 << 20).read_to_end(&mut frames).await);
-            output = unframe(&frames);
-        }
+        // Attached before the process runs: what a short check says would be gone afterwards.
+        let (io, pending) = self.tasks.prepare_attach(streams)?;
+        self.task
+            .exec(exec, self.process.clone(), self.user.clone(), stdio, vec![pending])
+            .await?;
+        let output = read_output(io).await;
         let code = self.task.wait_exec(exec).await?;
         Ok((code, output))
     }
+}
+
+/// Reads what a check says, up to a limit, and detaches.
+async fn read_output(io: Box<dyn AttachIo>) -> String {
+    let mut frames = Vec::new();
+    // An output that breaks off is as good as a short one.
+    drop(io.take(1 << 20).read_to_end(&mut frames).await);
+    unframe(&frames)
 }
 
 fn unframe(mut frames: &[u8]) -> String {

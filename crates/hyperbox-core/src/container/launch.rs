@@ -128,6 +128,7 @@ impl Actor {
         let spec = &self.record.spec;
         Some(Prober {
             task,
+            tasks: Arc::clone(&self.inner.with.tasks),
             run,
             check,
             process: process.to_string(),

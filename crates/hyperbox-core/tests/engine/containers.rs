@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use hyperbox_core::container::{
-    AttachOptions, ContainerSpec, MountRequest, MountSource, NamespaceMode, NamespaceModes, Phase, RemoveOptions,
-    Resources, RestartPolicy, StopOptions, UpdateOptions, WaitCondition,
+    AttachOptions, ContainerSpec, HealthCheck, HealthTest, MountRequest, MountSource, NamespaceMode, NamespaceModes,
+    Phase, RemoveOptions, Resources, RestartPolicy, StopOptions, UpdateOptions, WaitCondition,
 };
 use hyperbox_testkit::fake::Script;
 use hyperbox_types::run::Streams;
@@ -435,4 +435,45 @@ async fn many_clients_race_on_one_container() {
             "{error}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_short_health_check_says_is_kept() {
+    let (world, engine) = with_app().await;
+    let health = HealthCheck {
+        test: HealthTest::Command(vec!["check".to_owned()]),
+        interval: Some(Duration::from_millis(5)),
+        timeout: None,
+        start_period: None,
+        start_interval: None,
+        retries: Some(1),
+    };
+    let spec = ContainerSpec {
+        health: Some(health),
+        ..spec()
+    };
+    create(&engine, "web", spec).await;
+    engine.containers.start("web").await.expect("start");
+    let task = task(&world, &engine, "web");
+    task.script_execs(Script {
+        stdout: b"said ".to_vec(),
+        stderr: b"and warned".to_vec(),
+        exit: Some(1),
+    });
+    crate::world::eventually("a check with the script", || {
+        // The first check may have begun before there was a script.
+        for exec in task.execs() {
+            task.exit_exec(&exec, 0);
+        }
+        let record = engine.containers.get("web").expect("web");
+        let last = record.state.health.as_ref().and_then(|health| health.log.back());
+        match last {
+            Some(probe) if probe.exit_code == 1 => {
+                assert_eq!(probe.output, "said and warned");
+                Ok(())
+            }
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
 }

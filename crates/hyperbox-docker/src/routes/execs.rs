@@ -2,13 +2,15 @@
 //! Execs: additional processes of a running container.
 
 use http::StatusCode;
-use hyperbox_core::exec::ExecSpec;
-use hyperbox_types::run::Streams;
+use hyperbox_core::ServiceError;
+use hyperbox_core::exec::{ExecSpec, ExecView, Execs};
+use hyperbox_types::run::{Streams, TerminalSize};
 
 use super::attach::size;
 use super::create::terminal_size;
 use crate::answer::{Answer, json, json_with, status};
 use crate::call::Call;
+use crate::client_io::ClientIo;
 use crate::detach_keys::DetachKeys;
 use crate::error::{ApiError, ApiResult};
 use crate::hijack::{self, Input};
@@ -47,50 +49,58 @@ async fn create(mut call: Call) -> ApiResult<Answer> {
 async fn start(mut call: Call) -> ApiResult<Answer> {
     let body: ExecStartBody = call.json_or_default().await?;
     let view = call.engine().execs.startable(call.parameter("id"))?;
-    let started = call
-        .engine()
-        .execs
-        .start(call.parameter("id"), body.detach, terminal_size(&body.console_size))
-        .await;
-    let attached = match started {
-        Ok(attached) => attached,
-        Err(error) => {
-            let unexecutable = error.command_fault().is_some();
-            let error = ApiError::from(error);
-            let message = exec_text(error.message());
-            if body.detach {
-                return Err(if unexecutable {
-                    ApiError::bad_request(message)
-                } else {
-                    error.with_message(message)
-                });
-            }
-            // An attached client is told on the stream and finds the exit code by inspecting the exec.
-            let terminal = view.spec.terminal;
-            let media_type = hijack::media_type(&call, terminal);
-            return hijack::hijack(call, media_type, move |client| async move {
-                // A client that is gone needs no explanation.
-                drop(hijack::refuse(client, terminal, &message).await);
-            })
-            .await;
-        }
-    };
-    let Some(attached) = attached else {
-        return Ok(status(StatusCode::OK));
-    };
-    let streams = view.spec.streams;
+    let size = terminal_size(&body.console_size);
+    if body.detach {
+        let started = call.engine().execs.start(view.id.as_str(), true, size).await;
+        return match started {
+            Ok(_) => Ok(status(StatusCode::OK)),
+            Err(error) => Err(detached_refusal(error)),
+        };
+    }
     let detach_keys = DetachKeys::parse(&view.spec.detach_keys)?;
-    let input = Input {
-        attached: streams.stdin,
-        closes: true,
-        detach_keys: (attached.terminal && streams.stdin).then_some(detach_keys),
-    };
-    let media_type = hijack::media_type(&call, attached.terminal);
+    let media_type = hijack::media_type(&call, view.spec.terminal);
+    let execs = call.engine().execs.clone();
+    // The head goes out first, as with Docker: clients that read it through a buffer would lose output that comes along with it.
     hijack::hijack(call, media_type, move |client| async move {
-        let ending = hijack::pump(client, attached.io, input).await;
-        tracing::debug!(exec = %view.id, ?ending, "exec's client left");
+        serve(&execs, view, size, detach_keys, client).await;
     })
     .await
+}
+
+/// Starts an exec for a client that was answered already, and moves its streams.
+///
+/// When the client goes meanwhile, the exec is started and goes on all the same.
+async fn serve(execs: &Execs, view: ExecView, size: Option<TerminalSize>, detach_keys: DetachKeys, client: ClientIo) {
+    let attached = match execs.start(view.id.as_str(), false, size).await {
+        Ok(Some(attached)) => attached,
+        Ok(None) => return,
+        Err(error) => {
+            // The client is told on the stream and finds the exit code by inspecting the exec; one that is gone needs no explanation.
+            let message = exec_text(ApiError::from(error).message());
+            drop(hijack::refuse(client, view.spec.terminal, &message).await);
+            return;
+        }
+    };
+    let takes_input = view.spec.streams.stdin;
+    let input = Input {
+        attached: takes_input,
+        closes: true,
+        detach_keys: (attached.terminal && takes_input).then_some(detach_keys),
+    };
+    let ending = hijack::pump(client, attached.io, input).await;
+    tracing::debug!(exec = %view.id, ?ending, "exec's client left");
+}
+
+/// Returns the answer to a start without streams that failed.
+fn detached_refusal(error: ServiceError) -> ApiError {
+    let unexecutable = error.command_fault().is_some();
+    let error = ApiError::from(error);
+    let message = exec_text(error.message());
+    if unexecutable {
+        ApiError::bad_request(message)
+    } else {
+        error.with_message(message)
+    }
 }
 
 /// Docker's words for a process that cannot be started in a running container.

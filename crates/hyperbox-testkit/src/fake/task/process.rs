@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 
+use super::runtime::Script;
 use crate::fake::fault::lock;
 
 /// A process that is not there.
@@ -82,6 +83,18 @@ impl Process {
                 // A client that went away reads no more.
                 let _gone = sender.send(frame.clone());
             }
+        }
+    }
+
+    /// Does what a script says.
+    pub(super) fn perform(&self, script: &Script) {
+        for (channel, bytes) in [(Channel::Stdout, &script.stdout), (Channel::Stderr, &script.stderr)] {
+            if !bytes.is_empty() {
+                self.write(channel, bytes);
+            }
+        }
+        if let Some(code) = script.exit {
+            self.end(code);
         }
     }
 

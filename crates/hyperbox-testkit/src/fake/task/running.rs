@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use super::process::Process;
-use super::runtime::{LogBook, now_ns};
+use super::runtime::{LogBook, Script, now_ns};
 use crate::fake::fault::lock;
 
 /// A container's task, in the hands of the test.
@@ -26,6 +26,8 @@ pub struct FakeTask {
     status: watch::Sender<TaskStatus>,
     memory_kills: watch::Sender<u64>,
     execs: Mutex<BTreeMap<ExecId, Arc<Process>>>,
+    /// Whether execs wait before they start.
+    execs_held: watch::Sender<bool>,
     state: Mutex<State>,
 }
 
@@ -36,6 +38,7 @@ struct State {
     signals: Vec<Signal>,
     sizes: Vec<TerminalSize>,
     updates: Vec<String>,
+    exec_script: Option<Script>,
     stats: CgroupStats,
 }
 
@@ -48,6 +51,7 @@ impl FakeTask {
             status: watch::Sender::new(TaskStatus::Running),
             memory_kills: watch::Sender::new(0),
             execs: Mutex::default(),
+            execs_held: watch::Sender::new(false),
             state: Mutex::default(),
         }
     }
@@ -114,6 +118,16 @@ impl FakeTask {
         if let Some(process) = lock(&self.execs).get(exec) {
             process.end(code);
         }
+    }
+
+    /// From now on, every exec does this by itself once it is started.
+    pub fn script_execs(&self, script: Script) {
+        lock(&self.state).exec_script = Some(script);
+    }
+
+    /// Makes execs wait before they start, or lets them.
+    pub fn hold_execs(&self, held: bool) {
+        self.execs_held.send_replace(held);
     }
 
     /// From now on, this signal does nothing (it is still recorded).
@@ -227,11 +241,19 @@ impl Task for FakeTask {
     ) -> Result<u32, TaskError> {
         tokio::task::yield_now().await;
         self.require_running()?;
+        // The sender is `self.execs_held`, which lives as long as this borrow.
+        let _open = self.execs_held.subscribe().wait_for(|held| !held).await.is_ok();
         let process = Arc::new(Process::new(stdio));
         self.attach_pending(&process, attached)?;
-        let mut execs = lock(&self.execs);
-        execs.insert(exec.clone(), process);
-        Ok(self.pid + u32::try_from(execs.len()).unwrap_or(0))
+        let count = {
+            let mut execs = lock(&self.execs);
+            execs.insert(exec.clone(), Arc::clone(&process));
+            execs.len()
+        };
+        if let Some(script) = lock(&self.state).exec_script.clone() {
+            process.perform(&script);
+        }
+        Ok(self.pid + u32::try_from(count).unwrap_or(0))
     }
 
     async fn wait_exec(&self, exec: &ExecId) -> Result<i32, TaskError> {
