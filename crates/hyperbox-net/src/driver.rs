@@ -108,7 +108,7 @@ impl BridgeDriver {
             };
             let in_the_way: Vec<_> = match refused.kind {
                 ErrorKind::ResourceExhausted => self.spares.evict(id, None).into_iter().collect(),
-                ErrorKind::Conflict => wished
+                ErrorKind::PermissionDenied => wished
                     .iter()
                     .filter_map(|address| self.spares.evict(id, Some(address)))
                     .collect(),
