@@ -146,11 +146,13 @@ impl NetworkDriver for BridgeDriver {
     async fn ensure(&self, settings: &NetworkSettings) -> Result<(), NetworkError> {
         let network = BridgeNetwork::parse(settings)?;
         self.memberships.know(&network);
-        let firewall = Arc::clone(&self.firewall);
-        let ensured = self
-            .worker
-            .run(&settings.name, move |kernel| network.ensure(kernel, &firewall));
-        ensured.await.map(|_| ())
+        let (firewall, config) = (Arc::clone(&self.firewall), Arc::clone(&self.config));
+        let ensured = self.worker.run(&settings.name, move |kernel| {
+            network.ensure(kernel, &firewall)?;
+            selection::settled(&config, network.link());
+            Ok(())
+        });
+        ensured.await
     }
 
     async fn open(&self, request: SandboxRequest) -> Result<Sandbox, NetworkError> {

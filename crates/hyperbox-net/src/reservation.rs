@@ -60,6 +60,18 @@ impl Reservations {
         others.map(|note| note.subnet).collect()
     }
 
+    /// Forgets a choice that the kernel shows by now, or that was given up, and unlocks.
+    pub(crate) fn forget(self, owner: &str, bridge: &str) -> io::Result<()> {
+        if self
+            .notes
+            .iter()
+            .any(|note| note.bridge == bridge && note.owner == owner)
+        {
+            return self.note(owner, bridge, []);
+        }
+        Ok(())
+    }
+
     /// Notes a choice and unlocks.
     pub(crate) fn note(
         mut self,

@@ -51,7 +51,7 @@ pub(crate) fn choose(
         return Err(refused(&name, ErrorKind::PermissionDenied, message));
     }
     let note = "note the choice in the run directory";
-    let owner = format!("{}-{}", config.instance, std::process::id());
+    let owner = owner(config);
     let reservations = Reservations::lock(&config.run_dir).map_err(error(note))?;
     let machine = Machine {
         addresses: route::addresses(&mut kernel.route).map_err(error("list the addresses"))?,
@@ -118,4 +118,16 @@ pub(crate) fn pools(config: &Config) -> Vec<Pool> {
         pools.push(unique_local_pool(&format!("{}{}", machine.trim(), config.instance)));
     }
     pools
+}
+/// Forgets that a bridge was chosen: it stands, and the kernel shows its addresses. A note that stays ends by itself.
+pub(crate) fn settled(config: &Config, bridge: &str) {
+    let forgotten = Reservations::lock(&config.run_dir).and_then(|notes| notes.forget(&owner(config), bridge));
+    if let Err(error) = forgotten {
+        tracing::debug!(%bridge, %error, "the note of a network's choice stays for a minute");
+    }
+}
+
+/// Who this daemon is among those of the machine.
+fn owner(config: &Config) -> String {
+    format!("{}-{}", config.instance, std::process::id())
 }

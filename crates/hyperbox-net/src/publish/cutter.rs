@@ -5,15 +5,19 @@
 //! in one go afterwards. Only a container that gets the address of one whose connections are not cut yet has to wait: its own would
 //! be cut with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::firewall::{Wrong, forget};
 use crate::netlink::{Family, Socket};
 
 const STACK: usize = 256 * 1024;
+/// A datagram may be on its way through the kernel while the rules change: its flow shows in the table only afterwards, and would live for as
+/// long as its client goes on.
+const SECOND_LOOK: Duration = Duration::from_millis(500);
 
 /// A handle of the thread, which finishes what it was told when the handle is dropped.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ struct Todo {
     /// Addresses of containers that are gone, each with the number of its last order.
     containers: BTreeMap<IpAddr, u64>,
     datagrams: Vec<(SocketAddr, SocketAddr)>,
+    /// What is looked for once more, and when; the soonest first.
+    again: VecDeque<(Instant, Vec<(SocketAddr, SocketAddr)>)>,
     orders: u64,
     ended: bool,
 }
@@ -62,7 +68,9 @@ impl Cutter {
     /// Orders that UDP flows be cut that were there before ports were published: places of the host, and their targets.
     pub(super) fn cut_datagrams(&self, ports: Vec<(SocketAddr, SocketAddr)>) {
         if !ports.is_empty() {
-            self.shared.lock().datagrams.extend(ports);
+            let mut todo = self.shared.lock();
+            todo.again.push_back((Instant::now() + SECOND_LOOK, ports.clone()));
+            todo.datagrams.extend(ports);
             self.shared.changed.notify_all();
         }
     }
@@ -95,11 +103,27 @@ impl Shared {
     /// Waits for orders and does them; returns whether there can be more.
     fn cut(&self, socket: &mut Socket) -> bool {
         let mut todo = self.lock();
-        while todo.containers.is_empty() && todo.datagrams.is_empty() {
+        loop {
+            let now = Instant::now();
+            let mut next = todo.again.front().map(|(due, _)| *due);
+            if next.is_some_and(|due| due <= now) {
+                let ports = todo.again.pop_front().map(|(_, ports)| ports);
+                todo.datagrams.extend(ports.unwrap_or_default());
+                next = None;
+            }
+            if !todo.containers.is_empty() || !todo.datagrams.is_empty() {
+                break;
+            }
             if todo.ended {
                 return false;
             }
-            todo = self.wait(todo);
+            todo = match next {
+                Some(due) => {
+                    let waited = self.changed.wait_timeout(todo, due.saturating_duration_since(now));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.wait(todo),
+            };
         }
         let last = todo.orders;
         let wrong = Wrong {

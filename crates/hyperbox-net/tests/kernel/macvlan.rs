@@ -361,7 +361,7 @@ async fn routed() {
     again.endpoint.ipv4 = one.endpoint.ipv4.map(|net| net.addr());
     assert_eq!(
         world.driver.open(again.clone()).await.unwrap_err().kind,
-        ErrorKind::Conflict
+        ErrorKind::PermissionDenied
     );
     drop(one.namespace);
     world.driver.release(&container, &one.endpoint).await.unwrap();
