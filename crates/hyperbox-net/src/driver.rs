@@ -127,6 +127,13 @@ impl BridgeDriver {
     }
 }
 
+impl Drop for BridgeDriver {
+    /// Whoever removes a bridge from here on means it: the thread that watches may be a moment behind, and must find nothing to restore.
+    fn drop(&mut self) {
+        self.memberships.forget_all();
+    }
+}
+
 #[async_trait]
 impl NetworkDriver for BridgeDriver {
     fn name(&self) -> &'static str {

@@ -159,6 +159,11 @@ impl Memberships {
         self.lock().remove(network);
     }
 
+    /// Forgets all networks.
+    pub(crate) fn forget_all(&self) {
+        self.lock().clear();
+    }
+
     /// Returns whether more than that many addresses of each family are free.
     pub(crate) fn has_room(&self, network: &BridgeNetwork, count: u128) -> bool {
         self.know(network);
