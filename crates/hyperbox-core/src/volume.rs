@@ -4,6 +4,8 @@
 //! A volume that a container creation needs is *staged*: its directory exists, its record is written in the same transaction as the
 //! container's. References are kept in memory and rebuilt from the containers' records.
 
+mod telling;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::container::{ContainerRecord, Pruned, ResolvedMount};
-use crate::event::{EventKind, Events};
+use crate::event::Events;
 use crate::image::ImageRecord;
 use crate::seam::{Change, Records, Snapshotter, Table, VolumeDriver, VolumeError};
 use crate::time::Timestamp;
@@ -550,52 +552,6 @@ impl Volumes {
 
     fn table(&self) -> MutexGuard<'_, Entries> {
         self.inner.lock()
-    }
-
-    /// Tells listeners that the volumes of a container are in use.
-    pub(crate) fn tell_mounted(&self, container: &ContainerRecord) {
-        for mount in &container.mounts {
-            let ResolvedMount::Volume {
-                name,
-                target,
-                read_only,
-                ..
-            } = mount
-            else {
-                continue;
-            };
-            let attributes = [
-                ("container", container.id.to_string()),
-                ("destination", target.to_string_lossy().into_owned()),
-                ("driver", "local".to_owned()),
-                // Volumes are mounted without propagation.
-                ("propagation", String::new()),
-                ("read/write", (!read_only).to_string()),
-            ];
-            self.publish_use("mount", name, attributes);
-        }
-    }
-
-    /// Tells listeners that the volumes of a container are not in use any more.
-    pub(crate) fn tell_unmounted(&self, container: &ContainerRecord) {
-        for name in volumes_of(container) {
-            let attributes = [("container", container.id.to_string()), ("driver", "local".to_owned())];
-            self.publish_use("unmount", name, attributes);
-        }
-    }
-
-    fn publish_use<const N: usize>(&self, action: &str, name: &VolumeName, attributes: [(&str, String); N]) {
-        let attributes = attributes.map(|(key, value)| (key.to_owned(), value)).into();
-        self.inner
-            .events
-            .publish(EventKind::Volume, action, name.as_str(), attributes);
-    }
-
-    fn publish_event(&self, action: &str, name: &VolumeName) {
-        let attributes = [("driver".to_owned(), "local".to_owned())].into();
-        self.inner
-            .events
-            .publish(EventKind::Volume, action, name.as_str(), attributes);
     }
 }
 

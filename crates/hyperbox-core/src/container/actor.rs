@@ -8,6 +8,8 @@
 //! Crash behaviour: a record is written before anyone is told of a change; what happens between the change of the world and the
 //! record (a launch, an exit) is found again by `restore.rs` from what the task runtime knows.
 
+mod showing;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +17,11 @@ use std::time::Duration;
 use hyperbox_types::Signal;
 use hyperbox_types::run::TerminalSize;
 use hyperbox_types::shim::ExitRecord;
+pub(super) use showing::put;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::command::{Command, Reply, StopOptions, answer};
 use super::lifecycle::{self, Action, Event, Life, Refusal, Rules};
@@ -27,7 +30,7 @@ use super::service::Inner;
 use super::table::Handle;
 use super::wait::Snapshot;
 use super::{ContainerRecord, HealthState};
-use crate::seam::{Change, PendingAttach, Table, Task, TaskStatus};
+use crate::seam::{PendingAttach, Task, TaskStatus};
 use crate::time::Timestamp;
 use crate::{Result, ServiceError, failpoint};
 
@@ -442,124 +445,6 @@ impl Actor {
             prober.abort();
         }
     }
-
-    pub(super) fn persist(&mut self) {
-        let ended = !self.life.state.phase.is_alive();
-        if ended {
-            failpoint!("exit.before-record");
-        }
-        if let Err(error) = self.try_persist() {
-            // The change has happened in the world; the next daemon finds it there.
-            warn!(container = %self.record.id, %error, "container record not written");
-        }
-        if ended {
-            failpoint!("exit.after-record");
-        }
-        self.refresh();
-    }
-
-    pub(super) fn try_persist(&mut self) -> Result<()> {
-        self.record.state.clone_from(&self.life.state);
-        let change = put(&self.record)?;
-        self.inner.with.records.apply(&[change]).map_err(|error| {
-            ServiceError::from_mechanism(
-                format!("cannot record container {}", self.record.name),
-                error.kind,
-                error,
-            )
-        })
-    }
-
-    /// Shows everybody the present state.
-    pub(super) fn refresh(&mut self) {
-        self.show(|_| {});
-    }
-
-    /// Shows the present state and something else about it at once: who waits for the one finds the other.
-    fn show(&mut self, more: impl FnOnce(&mut Snapshot)) {
-        self.record.state.clone_from(&self.life.state);
-        let record = Arc::new(self.record.clone());
-        let task = self.task.clone().filter(|_| self.life.state.phase.is_alive());
-        self.snapshot.send_modify(|snapshot| {
-            snapshot.record = Some(record);
-            snapshot.task = task;
-            more(snapshot);
-        });
-    }
-
-    /// Shows that a run (or the attempt of one) has ended.
-    fn show_end(&mut self) {
-        let code = self.life.state.exit_code;
-        self.show(|snapshot| {
-            snapshot.ends += 1;
-            snapshot.last_exit = code;
-        });
-    }
-
-    fn publish(&mut self, action: &'static str) {
-        let state = &self.life.state;
-        match action {
-            "die" => {
-                info!(container = %self.record.id, exit = state.exit_code, "container ended");
-                let code = state.exit_code.to_string();
-                let ran = match (state.started_at, state.finished_at) {
-                    (Some(started), Some(finished)) => finished.since(started).as_secs(),
-                    _ => 0,
-                };
-                // Whoever waits for the end of a run may go on: the record follows, the facts are known.
-                self.show_end();
-                self.answer_stoppers();
-                self.inner.publish(
-                    "die",
-                    &self.record,
-                    [("exitCode", code), ("execDuration", ran.to_string())],
-                );
-            }
-            "start" => {
-                failpoint!("start.after-record");
-                self.snapshot.send_modify(|snapshot| snapshot.launches += 1);
-                self.inner.publish("start", &self.record, []);
-            }
-            other => self.inner.publish(other, &self.record, []),
-        }
-    }
-
-    /// Ends the removal: everybody who waits is told.
-    pub(super) fn finish_removal(&mut self, result: &Result<(), String>) {
-        let name = self.record.name.clone();
-        match result {
-            Ok(()) => {
-                self.gone = true;
-                self.inner.table.remove(&self.record.id);
-                self.inner.table.release(&name, &self.record.id);
-                self.inner.publish("destroy", &self.record, []);
-                self.snapshot.send_modify(|snapshot| snapshot.removed = true);
-            }
-            Err(message) => {
-                self.life.removal_requested = false;
-                self.snapshot.send_modify(|snapshot| {
-                    snapshot.failed_removals += 1;
-                    snapshot.removal_error = Some(message.clone());
-                });
-            }
-        }
-        for reply in self.removers.drain(..) {
-            let answered = result.clone().map_err(ServiceError::internal);
-            answer(reply, answered);
-        }
-    }
-}
-
-/// Returns the change that writes a record.
-pub(super) fn put(record: &ContainerRecord) -> Result<Change> {
-    let value = serde_json::to_string(record).map_err(|error| {
-        ServiceError::internal(format!("cannot encode the record of container {}", record.name)).with_source(error)
-    })?;
-    Ok(Change::Put {
-        table: Table::Containers,
-        key: record.id.to_string(),
-        value,
-    })
 }
 
 /// Waits for a change; for ever when there is nothing to change.
