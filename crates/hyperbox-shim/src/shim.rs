@@ -108,7 +108,11 @@ fn launch(payload: &[u8], descriptors: Vec<OwnedFd>, signals: signals::ChildSign
         Ok((engine, first, own_pid_namespace)) => {
             record.init_pid = first.pid;
             record.init_start_time = first.start_time;
-            record.cgroups = engine.cgroup_paths().to_vec();
+            let made = engine.cgroup_paths();
+            if !made.is_empty() {
+                // Of a process that has ended already nobody can tell where it was: then all that may have been made stays noted.
+                record.cgroups = made.to_vec();
+            }
             let mut supervisor = Supervisor {
                 oom: OomState::open(&engine),
                 directory,
