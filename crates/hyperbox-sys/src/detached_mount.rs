@@ -11,7 +11,9 @@ use std::path::Path;
 use hyperbox_types::{RootMount, WritableLayer};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+};
 
 /// `fsconfig(FSCONFIG_SET_STRING)` refuses longer values (`strndup_user(_value, 256)` in `fs/fsopen.c`).
 const LONGEST_VALUE: usize = 255;
@@ -29,6 +31,27 @@ pub fn open(mount: &RootMount) -> io::Result<OwnedFd> {
         RootMount::Overlay { lower, writable: None } if lower.len() == 1 => open_directory(&lower[0]),
         RootMount::Overlay { lower, writable } => open_overlay(lower, writable.as_ref()),
     }
+}
+
+/// Tells whether a filesystem could be mounted, by mounting it attached to nothing for a moment.
+///
+/// `data` are the filesystem's own options, such as `size=1m`, without those that `mount(8)` makes flags of.
+///
+/// # Errors
+/// That of the failing system call.
+pub fn probe(kind: &str, device: &str, data: &[&str]) -> io::Result<()> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(context.as_fd(), "source", device)?;
+    for option in data {
+        match option.split_once('=') {
+            Some((key, value)) => fsconfig_set_string(context.as_fd(), key, value)?,
+            None => fsconfig_set_flag(context.as_fd(), *option)?,
+        }
+    }
+    fsconfig_create(context.as_fd())?;
+    let attributes = MountAttrFlags::empty();
+    drop(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?);
+    Ok(())
 }
 
 fn open_overlay(lower: &[impl AsRef<Path>], writable: Option<&WritableLayer>) -> io::Result<OwnedFd> {

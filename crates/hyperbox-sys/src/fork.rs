@@ -5,6 +5,7 @@
 //! child could find any lock (the allocator's first) held for ever.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use rustix::process::Pid;
 
@@ -22,7 +23,8 @@ pub enum Forked {
 /// # Errors
 /// `Unsupported` when the process has more than one thread; what `fork(2)` says otherwise.
 pub fn fork() -> io::Result<Forked> {
-    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+    // A directory's links are itself, its name and its directories: here one for each thread (`proc_task_getattr`, fs/proc/base.c).
+    if std::fs::metadata("/proc/self/task")?.nlink() != 3 {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "cannot fork a process that has several threads",

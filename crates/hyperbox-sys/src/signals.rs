@@ -8,8 +8,12 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyperbox_types::Signal;
+
+/// Signals whose disposition may not be the default: bit 0 is signal 1. All of them until [`reset`], and copied by a fork.
+static MAY_DIFFER: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// The ends of children, as a readable file descriptor (`signalfd(2)`).
 #[derive(Debug)]
@@ -49,28 +53,40 @@ impl AsFd for ChildSignals {
     }
 }
 
-/// Gives every signal its default disposition and unblocks all of them.
+/// Gives every signal its default disposition and unblocks all of them. What was reset before, and not changed by this module since,
+/// is not touched again: a supervisor installs no handlers behind its back.
 ///
 /// # Errors
 /// What `sigprocmask(2)` says.
 pub fn reset() -> io::Result<()> {
-    for signal in 1..=64 {
+    for signal in may_differ() {
         // SAFETY: SIG_DFL installs no handler. The calls for SIGKILL, SIGSTOP and the C library's own signals fail, harmlessly.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+    MAY_DIFFER.store(0, Ordering::Relaxed);
     unblock_all()
+}
+
+/// Returns the signals whose disposition may not be the default. Neither allocates nor takes a lock.
+pub(crate) fn may_differ() -> impl Iterator<Item = libc::c_int> {
+    let bits = MAY_DIFFER.load(Ordering::Relaxed);
+    (1..=64).filter(move |signal| bits & (1 << (signal - 1)) != 0)
+}
+
+fn ignore(signal: libc::c_int) {
+    MAY_DIFFER.fetch_or(1 << (signal - 1), Ordering::Relaxed);
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
 /// Ignores the end of children: the kernel reaps them itself (`wait(2)`, NOTES).
 pub fn ignore_children() {
-    // SAFETY: SIG_IGN installs no handler.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    ignore(libc::SIGCHLD);
 }
 
 /// Makes a write to a pipe without reader an error instead of a signal.
 pub fn ignore_broken_pipes() {
-    // SAFETY: SIG_IGN installs no handler.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    ignore(libc::SIGPIPE);
 }
 
 /// Runs `start`, which starts a program, with no signal blocked, then blocks `SIGCHLD` again.

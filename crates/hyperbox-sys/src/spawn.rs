@@ -210,7 +210,7 @@ fn reset_signals() {
     unsafe {
         let mut action = std::mem::zeroed::<libc::sigaction>();
         action.sa_sigaction = libc::SIG_DFL;
-        for signal in 1..=64 {
+        for signal in crate::signals::may_differ() {
             libc::sigaction(signal, &raw const action, std::ptr::null_mut());
         }
         let mut none = std::mem::zeroed::<libc::sigset_t>();

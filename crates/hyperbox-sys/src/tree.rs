@@ -55,6 +55,8 @@ pub struct TreeUsage {
     pub bytes: u64,
     /// Inodes, the root included.
     pub inodes: u64,
+    /// Lengths of everything but directories, holes included; what has several links counts once. This is what Docker calls size.
+    pub content: u64,
 }
 
 /// Opens a directory for reading, not following a link.
@@ -293,6 +295,7 @@ pub fn usage(root: OwnedFd) -> io::Result<TreeUsage> {
     let mut usage = TreeUsage {
         bytes: allocated(&stat),
         inodes: 1,
+        content: 0,
     };
     let mut linked = HashSet::new();
     walk(root, &mut |visit| {
@@ -307,6 +310,9 @@ pub fn usage(root: OwnedFd) -> io::Result<TreeUsage> {
         if !several || linked.insert(identity(&stat)) {
             usage.bytes += allocated(&stat);
             usage.inodes += 1;
+            if entry.kind != FileType::Directory {
+                usage.content += u64::try_from(stat.st_size).unwrap_or(0);
+            }
         }
         Ok(Descend::Into)
     })?;

@@ -8,6 +8,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// Option of a mount in an OCI specification: what is meant beneath its source, a relative path that must not lead out of it. For user
+/// space, as `x-` says (mount(8)): the shim and the runtime take it away.
+pub const SUBPATH_OPTION: &str = "x-hyperbox.subpath=";
+
 /// A recipe for mounting one root filesystem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -35,4 +39,7 @@ pub struct WritableLayer {
     pub upper: PathBuf,
     /// overlayfs's own scratch directory.
     pub work: PathBuf,
+    /// Nothing of it has to survive a crash of the machine: no unmount and no `fsync(2)` makes it durable (overlayfs's `volatile`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub volatile: bool,
 }

@@ -14,6 +14,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::trace::Mark;
 use crate::{ContainerId, ErrorKind, Hint, Signal};
 
 /// What to run.
@@ -33,6 +34,9 @@ pub struct RunRequest {
     /// Size of the client's terminal, when the container has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terminal: Option<TerminalSize>,
+    /// Whether to tell when who had done what ([`RunEvent::Traced`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trace: bool,
 }
 
 /// A choice of standard streams.
@@ -80,6 +84,11 @@ pub enum RunEvent {
     },
     /// The process runs.
     Started,
+    /// The timeline so far, if one was asked for: after *started*, and once more, with the end, before *exited*.
+    Traced {
+        /// What everybody but the client has noted, in the order of time.
+        marks: Vec<Mark>,
+    },
     /// The process ended and all its output was sent.
     Exited {
         /// Exit code, 128 + n for signal n.

@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::run::{Streams, TerminalSize};
+use crate::trace::Mark;
 use crate::{ContainerId, ErrorKind, ExecId, RootMount, Signal};
 
 /// Name of a shim's listening socket in the container's run directory.
@@ -52,8 +53,11 @@ pub struct Launch {
     pub container: ContainerId,
     /// Directory for the shim's socket, exit record and (for external runtimes) bundle; it exists and belongs to root.
     pub run_dir: PathBuf,
-    /// OCI runtime configuration (`config.json`). `root.path` and `process.user` are filled in by the shim.
+    /// OCI runtime configuration (`config.json`) without `linux.seccomp`. `root.path` and `process.user` are filled in by the shim.
     pub spec: String,
+    /// The configuration's `linux.seccomp`: by itself, so that a launcher that has seen it before need not look into it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seccomp: Option<String>,
     /// How to mount the root filesystem.
     pub rootfs: RootMount,
     /// Whom to run as, resolved inside the root filesystem.
@@ -68,6 +72,9 @@ pub struct Launch {
     pub init: bool,
     /// What the passed file descriptors are, in order.
     pub fds: Vec<FdRole>,
+    /// Whether to tell when what was done ([`ShimMessage::Traced`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trace: bool,
 }
 
 /// The meaning of one file descriptor passed with [`Launch`] or [`ShimCall::Exec`].
@@ -109,14 +116,21 @@ pub struct Stdio {
 pub enum LogTarget {
     /// Nowhere.
     None,
-    /// One JSON object a line: `{"log":"…","stream":"stdout","time":"RFC 3339 with nanoseconds"}`.
+    /// One JSON object a line: `{"log":"…","stream":"stdout","time":"RFC 3339 with nanoseconds"}`, with `"attrs":{…}` before the
+    /// time when there are attributes.
     JsonFile {
-        /// The file written to. Rotated files are `PATH.1` (the youngest), `PATH.2`, ….
+        /// The file written to. Rotated files are `PATH.1` (the youngest), `PATH.2`, …, with `.gz` behind it when they are compressed.
         path: PathBuf,
         /// Rotate before the file would grow beyond that; `None` never.
         max_bytes: Option<u64>,
         /// How many files to keep in all, at least 1.
         max_files: u32,
+        /// Compress rotated files.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        compress: bool,
+        /// What every entry tells of its container.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        attributes: BTreeMap<String, String>,
     },
 }
 
@@ -229,6 +243,11 @@ pub struct ExecLaunch {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ShimMessage {
+    /// When what was done for the start; comes before its outcome, if it was asked for.
+    Traced {
+        /// In the order of time.
+        marks: Vec<Mark>,
+    },
     /// The container runs: the answer to [`Launch`], on the control connection.
     Launched(LaunchRecord),
     /// The container could not be started, nothing of it is left, and the shim ends.

@@ -95,6 +95,13 @@ impl Ulimit {
     }
 }
 
+impl std::fmt::Display for Ulimit {
+    /// Writes what [`Self::parse`] reads: `nofile=1024:2048`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}={}:{}", self.name, self.soft, self.hard)
+    }
+}
+
 fn number(text: &str) -> Result<i64, InvalidUlimit> {
     text.parse().map_err(|_| InvalidUlimit::Number(text.to_owned()))
 }
