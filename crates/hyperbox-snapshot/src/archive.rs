@@ -36,6 +36,8 @@ pub(crate) struct Archive<R> {
     left: u64,
     /// What fills the last block of the current entry.
     padding: u64,
+    /// Bytes of the stream that were read.
+    position: u64,
 }
 
 impl<R: BufRead> Archive<R> {
@@ -44,7 +46,13 @@ impl<R: BufRead> Archive<R> {
             stream,
             left: 0,
             padding: 0,
+            position: 0,
         }
+    }
+
+    /// Returns where in the stream the next byte of the current entry's data is.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
     }
 
     /// Returns the next entry; what was not read of the last one is passed over. `None` is the end of the archive.
@@ -89,6 +97,7 @@ impl<R: BufRead> Archive<R> {
             let amount = usize::try_from(left).map_or(available.len(), |left| left.min(available.len()));
             sink(&available[..amount])?;
             self.stream.consume(amount);
+            self.position += amount as u64;
             left -= amount as u64;
             self.left -= amount as u64;
         }
@@ -166,6 +175,7 @@ impl<R: BufRead> Archive<R> {
         while more {
             let mut block = tar::GnuExtSparseHeader::new();
             self.stream.read_exact(block.as_mut_bytes()).map_err(on_stream)?;
+            self.position += BLOCK as u64;
             sparse::collect(block.sparse(), &mut segments).map_err(damaged)?;
             more = block.is_extended();
             if segments.len() > MOST_SEGMENTS {
@@ -213,6 +223,7 @@ impl<R: BufRead> Archive<R> {
             return Ok(false);
         }
         self.stream.read_exact(block).map_err(on_stream)?;
+        self.position += BLOCK as u64;
         Ok(true)
     }
 
@@ -248,6 +259,7 @@ impl<R: BufRead> Archive<R> {
             }
             let step = usize::try_from(amount).map_or(available, |amount| amount.min(available));
             self.stream.consume(step);
+            self.position += step as u64;
             amount -= step as u64;
         }
         Ok(())

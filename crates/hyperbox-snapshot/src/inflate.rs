@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT
 //! From a compressed stream to its uncompressed bytes, hashed on the way.
 //!
-//! Decompression runs on a thread of its own, a few chunks ahead of the consumer, so that it overlaps with writing files. The
-//! memory in between is bounded by [`CHUNKS`] × [`CHUNK`]. The consumer hashes, because inflating is the slower side.
+//! Decompression runs on a thread of its own, a few chunks ahead of the consumer, so that it overlaps with writing files; a third one
+//! hashes what the consumer has done with ([`hashing`]). The memory in between is bounded by a few times [`CHUNKS`] × [`CHUNK`].
 //!
 //! The compression is found by magic bytes. When the consumer is dropped early, the thread ends at its next chunk; it owns
 //! nothing but the reader.
 
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+mod hashing;
+
+use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use hyperbox_core::seam::Compression;
-use hyperbox_types::{DiffId, Digest};
-use sha2::{Digest as _, Sha256};
+use hyperbox_types::DiffId;
+
+use self::hashing::Hashing;
 
 const CHUNK: usize = 256 * 1024;
 const CHUNKS: usize = 4;
@@ -37,33 +40,49 @@ enum Message {
 /// The uncompressed stream.
 pub(crate) struct Inflated {
     messages: Receiver<Message>,
-    empties: SyncSender<Vec<u8>>,
     chunk: Vec<u8>,
     position: usize,
     ended: bool,
-    hasher: Sha256,
+    hashing: Hashing,
     length: u64,
     limit: u64,
+    /// Where every chunk goes, too.
+    copy: Option<Box<dyn Write + Send>>,
 }
 
 impl Inflated {
     /// Starts to decompress `stream`. More than `limit` uncompressed bytes are an error of kind `FileTooLarge`.
     pub(crate) fn start(stream: Box<dyn Read + Send>, limit: u64) -> io::Result<Self> {
+        Self::with(stream, limit, decoder)
+    }
+
+    /// [`Inflated::start`] for a stream that is known not to be compressed, whatever it begins with.
+    pub(crate) fn plain(stream: Box<dyn Read + Send>, limit: u64) -> io::Result<Self> {
+        Self::with(stream, limit, |stream| Ok(stream))
+    }
+
+    fn with(stream: Box<dyn Read + Send>, limit: u64, decoder: Decoder) -> io::Result<Self> {
         let (sender, messages) = sync_channel(CHUNKS);
         let (empties, recycled) = sync_channel(CHUNKS);
         std::thread::Builder::new()
             .name("layer-inflate".to_owned())
-            .spawn(move || produce(stream, &sender, &recycled))?;
+            .spawn(move || produce(stream, decoder, &sender, &recycled))?;
         Ok(Self {
             messages,
-            empties,
             chunk: Vec::new(),
             position: 0,
             ended: false,
-            hasher: Sha256::new(),
+            hashing: Hashing::new(empties),
             length: 0,
             limit,
+            copy: None,
         })
+    }
+
+    /// Also writes everything to `copy`. Its errors come out of the reading; it is not flushed.
+    pub(crate) fn copied_to(mut self, copy: Box<dyn Write + Send>) -> Self {
+        self.copy = Some(copy);
+        self
     }
 
     /// Reads what is left, and returns the digest and the length of the whole.
@@ -75,20 +94,21 @@ impl Inflated {
             }
             self.consume(available);
         }
-        Ok((DiffId(Digest::from_sha256(self.hasher.finalize().into())), self.length))
+        Ok((DiffId(self.hashing.finish()?), self.length))
     }
 
     fn next_chunk(&mut self) -> io::Result<()> {
-        let empty = std::mem::take(&mut self.chunk);
-        if empty.capacity() > 0 {
-            // Full or closed: the buffer is simply freed.
-            drop(self.empties.try_send(empty));
+        let done = std::mem::take(&mut self.chunk);
+        if !done.is_empty() {
+            self.hashing.append(done)?;
         }
         self.position = 0;
         match self.messages.recv() {
             Ok(Message::Data(chunk)) => {
-                self.hasher.update(&chunk);
                 self.length += chunk.len() as u64;
+                if let Some(copy) = &mut self.copy {
+                    copy.write_all(&chunk)?;
+                }
                 self.chunk = chunk;
                 if self.length > self.limit {
                     return Err(io::Error::new(
@@ -131,16 +151,20 @@ impl Read for Inflated {
     }
 }
 
-fn produce(stream: Box<dyn Read + Send>, sender: &SyncSender<Message>, recycled: &Receiver<Vec<u8>>) {
+/// Makes the uncompressed stream.
+type Decoder = fn(Box<dyn Read + Send>) -> io::Result<Box<dyn Read>>;
+
+fn produce(stream: Box<dyn Read + Send>, decoder: Decoder, sender: &SyncSender<Message>, recycled: &Receiver<Vec<u8>>) {
     let outcome = decoder(stream).and_then(|mut decoder| {
         loop {
             let mut chunk = recycled.try_recv().unwrap_or_default();
-            chunk.clear();
-            chunk.reserve_exact(CHUNK);
-            let read = (&mut decoder).take(CHUNK as u64).read_to_end(&mut chunk)?;
+            // One that comes back is whole: nothing is cleared again.
+            chunk.resize(CHUNK, 0);
+            let read = fill(decoder.as_mut(), &mut chunk)?;
             if read == 0 {
                 return Ok(Some(Message::End));
             }
+            chunk.truncate(read);
             if sender.send(Message::Data(chunk)).is_err() {
                 return Ok(None);
             }
@@ -151,6 +175,21 @@ fn produce(stream: Box<dyn Read + Send>, sender: &SyncSender<Message>, recycled:
         // Nobody waits for it any more: the consumer gave up.
         drop(sender.send(message));
     }
+}
+
+/// Reads until the buffer is full or the stream ends; returns how much that is. The decoder gets all the room at once: each of its
+/// calls costs a copy of its window.
+fn fill(decoder: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match decoder.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 fn decoder(mut stream: Box<dyn Read + Send>) -> io::Result<Box<dyn Read>> {

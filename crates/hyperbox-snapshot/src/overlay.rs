@@ -1,50 +1,93 @@
 // SPDX-License-Identifier: MIT
-//! The overlay snapshotter: one directory per layer, joined by overlayfs.
+//! The overlay snapshotter: layers in one of two forms, joined by overlayfs.
 //!
 //! ```text
 //! ROOT/                          mode 0700, like everything that is not part of a layer
 //!   layers/<32 hex digits>/      a committed layer, named by the beginning of its diff id
-//!     diff/                      its tree: a lower directory of overlayfs
-//!     layer.json                 its whole diff id and size (see `layout::Facts`)
+//!     layer.json                 its form, whole diff id and size (see `layout::Facts`)
+//!     diff/                      as a directory: its tree, a lower directory of overlayfs
+//!     layer.tar                  as an index: its uncompressed tar …
+//!     index.erofs                … and the EROFS image of its tree, whose data are in the tar
+//!     odd.data                   … and data that the tar has at odd places, rarely there
+//!     objects.list, rest.zst     instead of the tar when its files are in packs (see `packed/mod.rs`)
 //!   staging/<random>/            layers being unpacked, with the same content
 //!   active/<container id>/       upper/ and work/ of one container
 //!   trash/<random>               what is being deleted
+//!   ahead/<random>/{upper,work}  writable parts that no container has yet
+//!   objects/, graves/            packs with the files of several layers, and layers that left them
 //!   empty/                       the lower directory of an image without layers
 //!   scaffold/                    the lowest directory of every container: what the engine mounts on, and `.dockerenv`
 //! ```
 //!
 //! Names are short because `mount(2)` takes all options of an overlay in one page; whole diff ids are compared from memory.
+//! Each layer tells its own form, and both can be joined in one overlay; the [`Settings`] say which form new ones get. Committing
+//! a layer that is there in the other form converts it, in one step. Indexed layers are mounted by `mounts.rs`.
 //!
-//! **Commit point** of a layer: the rename from `staging` to `layers`, after the filesystem was synced once; then the directory
-//! is synced. So a layer that is visible is complete, also after power was lost, and one syncfs(2) instead of one fsync(2) per
-//! file is paid for it. **Removal** is a rename into `trash`. What a crash leaves in `staging` and `trash` is deleted in the
-//! background by the next [`OverlaySnapshotter::open`].
+//! **Commit point** of a layer: the rename from `staging` to `layers`, after what was staged is on the disk; then the directory is
+//! synced. So a layer that is visible is complete, also after power was lost. **Removal** is a rename into `trash`. What a crash
+//! leaves in `staging` and `trash` is deleted in the background by the next [`OverlaySnapshotter::open`].
 //!
 //! One process owns ROOT (the daemon locks its own root); inside it, everything may be called from any thread. Committed layers
 //! are known in memory, so that preparing a container reads nothing.
 
+mod form;
 mod layout;
+mod mounts;
+mod opened;
+mod packed;
 mod probe;
 mod scaffold;
+mod spares;
 mod stage;
+mod verify;
+mod writable;
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use async_trait::async_trait;
-use hyperbox_core::seam::{ActiveKey, FileChange, FileStream, SnapshotError, Snapshotter, StagedLayer, Usage};
+use hyperbox_core::seam::{
+    ActiveKey, FileChange, FileStream, LayerCheck, LayerOptimizer, SnapshotError, Snapshotter, StagedLayer, Usage,
+};
 use hyperbox_types::{ByteSize, ContainerId, DiffId, RootMount, WritableLayer};
 use rustix::fs::CWD;
 
-use self::layout::{Facts, Layout};
-pub use self::probe::probe;
+pub use self::form::LayerForm;
+use self::layout::{Facts, IndexedFiles, Layout};
+pub use self::mounts::MountPlace;
+use self::mounts::Mounts;
+use self::opened::Opened;
+use self::packed::Packed;
+pub use self::probe::{probe, probe_erofs};
+use self::spares::Spares;
 use crate::failure::on_path;
 use crate::trash::Trash;
 use crate::unpack::Limits;
 
-/// Keeps layers and writable parts as directories.
+/// How an [`OverlaySnapshotter`] works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The form that new layers get. Those that are there keep theirs.
+    pub form: LayerForm,
+    /// Where indexed layers are mounted: what [`probe_erofs`] found.
+    pub mounts: MountPlace,
+    /// What layer archives may ask for.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            form: LayerForm::Directory,
+            mounts: MountPlace::Detached,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Keeps layers and writable parts of containers.
 #[derive(Debug)]
 pub struct OverlaySnapshotter {
     state: Arc<State>,
@@ -54,10 +97,14 @@ pub struct OverlaySnapshotter {
 #[derive(Debug)]
 struct State {
     layout: Layout,
+    form: LayerForm,
     limits: Limits,
+    mounts: Mounts,
     /// Committed layers. Changed after the disk when a layer appears, before it when one goes.
     layers: RwLock<HashMap<DiffId, Facts>>,
     trash: Trash,
+    spares: Arc<Spares>,
+    packed: Packed,
 }
 
 impl OverlaySnapshotter {
@@ -65,59 +112,117 @@ impl OverlaySnapshotter {
     ///
     /// # Errors
     /// I/O classes.
-    pub fn open(root: &Path) -> Result<Self, SnapshotError> {
-        Self::open_with_limits(root, Limits::default())
-    }
-
-    /// [`OverlaySnapshotter::open`] with other limits for layer archives.
-    ///
-    /// # Errors
-    /// I/O classes.
-    pub fn open_with_limits(root: &Path, limits: Limits) -> Result<Self, SnapshotError> {
+    pub fn open(root: &Path, settings: Settings) -> Result<Self, SnapshotError> {
         let layout = Layout::create(root)?;
-        let trash = Trash::new(layout.trash());
+        let mounts = Mounts::open(settings.mounts).map_err(|error| on_path("mount layers of", root, error))?;
         let (layers, unusable) = layout.load_layers()?;
         scaffold::complete(&layout.scaffold()).map_err(|error| on_path("make", &layout.scaffold(), error))?;
-        for path in layout.staged()?.into_iter().chain(unusable) {
-            trash.discard(&path).map_err(|error| on_path("discard", &path, error))?;
+        let spares = Arc::new(Spares::new(layout.ahead()));
+        let filled = Arc::clone(&spares);
+        let chore = move || filled.fill();
+        let state = State {
+            form: settings.form,
+            limits: settings.limits,
+            mounts,
+            layers: RwLock::new(layers),
+            trash: Trash::new(layout.trash(), Box::new(chore)),
+            spares,
+            packed: Packed::new(layout.objects(), layout.layers(), layout.graves()),
+            layout,
+        };
+        let ahead = layout::entries(&state.layout.ahead())?;
+        for path in state.layout.staged()?.into_iter().chain(unusable).chain(ahead) {
+            state.discard(&path).map_err(|error| on_path("discard", &path, error))?;
         }
-        trash.empty();
-        Ok(Self {
-            state: Arc::new(State {
-                layout,
-                limits,
-                layers: RwLock::new(layers),
-                trash,
-            }),
-        })
+        state.trash.empty();
+        let resumed = state.packed.resume();
+        resumed.map_err(|error| on_path("look into", &state.layout.graves(), error))?;
+        Ok(Self { state: Arc::new(state) })
+    }
+
+    /// Lists the layers that have another form than new ones get.
+    pub fn layers_in_other_form(&self) -> Vec<DiffId> {
+        let layers = self.state.layers.read().unwrap_or_else(PoisonError::into_inner);
+        let others = layers.values().filter(|facts| facts.form != self.state.form);
+        others.map(|facts| facts.diff_id.clone()).collect()
     }
 }
 
 impl State {
+    /// The committed layers. While this is held none goes or changes its form.
+    fn committed(&self) -> RwLockReadGuard<'_, HashMap<DiffId, Facts>> {
+        self.layers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves a layer's directory, committed or staged, out of sight; it is deleted in the background, when nobody reads from it.
+    fn discard(&self, directory: &Path) -> std::io::Result<()> {
+        if IndexedFiles::of(directory).list.exists() {
+            return self.packed.bury(directory);
+        }
+        self.trash.discard(directory).map(drop)
+    }
+
+    /// The files that hold data, in the order of the index's devices.
+    fn devices(&self, files: &IndexedFiles, facts: &Facts) -> Vec<PathBuf> {
+        let odd = facts.odd_data.then(|| files.odd.clone());
+        let data = match &facts.packed {
+            None => vec![files.tar.clone()],
+            Some(packed) => {
+                let packs = self.packed.packs();
+                packed.packs.iter().map(|number| packs.path(*number)).collect()
+            }
+        };
+        data.into_iter().chain(odd).collect()
+    }
+
     fn facts(&self, layer: &DiffId) -> Result<Facts, SnapshotError> {
-        let layers = self.layers.read().unwrap_or_else(PoisonError::into_inner);
-        layers
+        self.committed()
             .get(layer)
             .cloned()
             .ok_or_else(|| SnapshotError::LayerNotFound { layer: layer.clone() })
     }
 
+    /// Returns where a layer's tree is, and whether it hides those below.
+    fn tree(&self, layer: &DiffId) -> Result<(PathBuf, bool), SnapshotError> {
+        // Held until it is mounted.
+        let layers = self.committed();
+        let facts = layers.get(layer);
+        let facts = facts.ok_or_else(|| SnapshotError::LayerNotFound { layer: layer.clone() })?;
+        let tree = match facts.form {
+            LayerForm::Directory => self.layout.diff(layer),
+            LayerForm::Erofs => {
+                let files = IndexedFiles::of(&self.layout.layer(layer));
+                let devices = self.devices(&files, facts);
+                let path = self.mounts.path(facts, &files.index, &devices);
+                path.map_err(|error| on_path("mount the layer of", &files.index, error))?
+            }
+        };
+        Ok((tree, facts.opaque_root))
+    }
+
     /// Returns the lower directories, topmost first. Below a layer whose root is opaque nothing is seen.
-    fn lower(&self, layers: &[DiffId]) -> Result<Vec<std::path::PathBuf>, SnapshotError> {
+    fn lower(&self, layers: &[DiffId]) -> Result<Vec<PathBuf>, SnapshotError> {
         let mut lower = Vec::with_capacity(layers.len());
         let mut hidden = false;
         for layer in layers.iter().rev() {
-            let facts = self.facts(layer)?;
-            if !hidden {
-                lower.push(self.layout.diff(layer));
+            if hidden {
+                // It is not seen, but it has to be there.
+                self.facts(layer)?;
+                continue;
             }
-            hidden |= facts.opaque_root;
+            let (tree, opaque_root) = self.tree(layer)?;
+            // A layer that comes again hides all of itself further down, and overlayfs takes no directory twice (`ELOOP`).
+            if lower.contains(&tree) {
+                continue;
+            }
+            lower.push(tree);
+            hidden = opaque_root;
         }
         Ok(lower)
     }
 
     /// Returns the lower directories of a container: those of its layers, then the scaffold.
-    fn lower_of_container(&self, layers: &[DiffId]) -> Result<Vec<std::path::PathBuf>, SnapshotError> {
+    fn lower_of_container(&self, layers: &[DiffId]) -> Result<Vec<PathBuf>, SnapshotError> {
         let mut lower = self.lower(layers)?;
         lower.push(self.layout.scaffold());
         Ok(lower)
@@ -127,7 +232,11 @@ impl State {
         let (upper, work) = self.layout.writable(key);
         Ok(RootMount::Overlay {
             lower: self.lower_of_container(layers)?,
-            writable: Some(WritableLayer { upper, work }),
+            writable: Some(WritableLayer {
+                upper,
+                work,
+                volatile: false,
+            }),
         })
     }
 
@@ -155,6 +264,7 @@ impl State {
 #[async_trait]
 impl Snapshotter for OverlaySnapshotter {
     fn name(&self) -> &'static str {
+        // What joins layers is overlayfs, whatever they are; Docker's clients know this name.
         "overlay2"
     }
 
@@ -177,15 +287,42 @@ impl Snapshotter for OverlaySnapshotter {
                 .remove(&layer)
                 .is_some()
             {
+                state.mounts.forget(&layer);
                 let path = state.layout.layer(&layer);
-                state
-                    .trash
-                    .discard(&path)
-                    .map_err(|error| on_path("remove", &path, error))?;
+                state.discard(&path).map_err(|error| on_path("remove", &path, error))?;
             }
             Ok(())
         })
         .await
+    }
+
+    fn optimizer(&self) -> Option<&dyn LayerOptimizer> {
+        Some(self)
+    }
+
+    async fn verify_layer(
+        &self,
+        layer: &DiffId,
+        archive: Option<Box<dyn Read + Send>>,
+    ) -> Result<LayerCheck, SnapshotError> {
+        let (state, layer) = (Arc::clone(&self.state), layer.clone());
+        blocking(move || verify::verify(state, &layer, archive)).await
+    }
+
+    fn has_archive(&self, layer: &DiffId) -> bool {
+        matches!(self.state.facts(layer), Ok(facts) if facts.form != LayerForm::Directory)
+    }
+
+    fn keeps_archives(&self) -> bool {
+        self.state.form != LayerForm::Directory
+    }
+
+    fn archive(&self, layer: &DiffId) -> Option<std::fs::File> {
+        if !self.has_archive(layer) {
+            return None;
+        }
+        let opened = Opened::open(&self.state, layer).ok()?.ok()?;
+        opened.data.into_file(&self.state.layout.staging()).ok()
     }
 
     async fn layers(&self) -> Result<Vec<(DiffId, Usage)>, SnapshotError> {
@@ -203,8 +340,17 @@ impl Snapshotter for OverlaySnapshotter {
     async fn prepare(&self, key: &ActiveKey, layers: &[DiffId]) -> Result<RootMount, SnapshotError> {
         // A handful of system calls on directories: a thread of the blocking pool would cost more than they do.
         let recipe = self.state.recipe(&key.0, layers)?;
-        let top = layers.last().map(|layer| self.state.layout.diff(layer));
-        self.state.layout.create_writable(&key.0, top.as_deref())?;
+        // The scaffold comes last; above it the topmost layer is first.
+        let top = match &recipe {
+            RootMount::Overlay { lower, .. } if !layers.is_empty() => lower.first(),
+            _ => None,
+        };
+        let state = &self.state;
+        state
+            .layout
+            .create_writable(&key.0, top.map(PathBuf::as_path), &state.spares)?;
+        // Whoever deletes makes the next one as well.
+        state.trash.empty();
         Ok(recipe)
     }
 
@@ -236,7 +382,8 @@ impl Snapshotter for OverlaySnapshotter {
             let usage = hyperbox_sys::tree::usage(state.upper(&key)?)
                 .map_err(|error| on_path("measure", &state.layout.container(&key), error))?;
             Ok(Usage {
-                size: ByteSize(usage.bytes),
+                // What Docker counts: the overlay's own directories are no content.
+                size: ByteSize(usage.content),
                 inodes: usage.inodes,
             })
         })

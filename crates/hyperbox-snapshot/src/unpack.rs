@@ -1,32 +1,37 @@
 // SPDX-License-Identifier: MIT
-//! Unpacks a layer archive into a directory, in the form that overlayfs understands.
+//! Unpacks a layer archive into a tree, in the form that overlayfs understands.
 //!
-//! The archive is hostile. Every name is resolved by the kernel from the directory's descriptor ([`Tree`]); a symbolic link
-//! that an earlier entry planted is followed, as Docker and containerd do, but inside the directory only. Whiteouts become
-//! 0:0 character devices and `trusted.overlay.opaque` (kernel: `Documentation/filesystems/overlayfs.rst`, "whiteouts and opaque
-//! directories"); an archive cannot set attributes of overlayfs itself.
+//! The archive is hostile. Every name is resolved inside the tree ([`Tree`]); a symbolic link that an earlier entry planted is
+//! followed, as Docker and containerd do, but inside the tree only. Whiteouts become 0:0 character devices and
+//! `trusted.overlay.opaque` (kernel: `Documentation/filesystems/overlayfs.rst`, "whiteouts and opaque directories"); an archive
+//! cannot set attributes of overlayfs itself.
+//!
+//! The tree is one of files or one in memory (see [`filesystem`]); everything that is decided is decided here, for both.
 //!
 //! Modes and times of directories are set at the end: making entries inside changes the times, and a setgid directory would
 //! give its group away. What is kept for that in memory is bounded by [`Limits::names`].
 
 pub(crate) mod attributes;
+pub(crate) mod disk;
 pub(crate) mod file;
+pub(crate) mod filesystem;
 pub(crate) mod names;
 pub(crate) mod tree;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use hyperbox_core::seam::SnapshotError;
-use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
 use self::attributes::Attributes;
+use self::disk::Disk;
+use self::filesystem::{Filesystem, Special};
 use self::names::Role;
 pub(crate) use self::names::normalise;
 use self::tree::{Cleared, Tree};
-use crate::archive::{Archive, Device, Entry, Kind};
+use crate::archive::{Archive, Entry, Kind};
 use crate::failure::{on_entry, refused, shown};
 
 /// How much an archive may ask for. The ratio of compression is not limited: a file of zeros is no crime.
@@ -36,7 +41,8 @@ pub struct Limits {
     pub stream: u64,
     /// Entries of the archive.
     pub entries: u64,
-    /// Bytes of directory names, which are kept in memory until the end.
+    /// Bytes of directory names, which are kept in memory until the end. A layer that is indexed keeps all that it knows of its
+    /// files, and may use four times as much.
     pub names: usize,
 }
 
@@ -69,18 +75,28 @@ pub struct UnpackSummary {
 /// `InvalidArgument` when the archive is malformed, hostile or beyond `limits`; else I/O classes. What was unpacked until then
 /// is still there.
 pub fn unpack_into(root: OwnedFd, stream: impl BufRead, limits: &Limits) -> Result<UnpackSummary, SnapshotError> {
-    unpack(root, stream, limits).map(|(_, summary)| summary)
+    unpack(Disk::new(root), stream, limits).map(|unpacked| unpacked.summary)
 }
 
-/// [`unpack_into`], giving the stream back for reading what follows the archive.
-pub(crate) fn unpack<R: BufRead>(
-    root: OwnedFd,
+/// What [`unpack`] returns.
+#[derive(Debug)]
+pub(crate) struct Unpacked<F, R> {
+    /// The tree.
+    pub(crate) filesystem: F,
+    /// The stream, for reading what follows the archive.
+    pub(crate) stream: R,
+    pub(crate) summary: UnpackSummary,
+}
+
+/// [`unpack_into`] for any kind of tree.
+pub(crate) fn unpack<F: Filesystem, R: BufRead>(
+    filesystem: F,
     stream: R,
     limits: &Limits,
-) -> Result<(R, UnpackSummary), SnapshotError> {
+) -> Result<Unpacked<F, R>, SnapshotError> {
     let mut archive = Archive::new(stream);
     let mut unpacker = Unpacker {
-        tree: Tree::new(root),
+        tree: Tree::new(filesystem),
         directories: BTreeMap::new(),
         names: 0,
         limits: *limits,
@@ -98,14 +114,18 @@ pub(crate) fn unpack<R: BufRead>(
         }
         unpacker.apply(&entry, &mut archive)?;
     }
-    let summary = unpacker.finish()?;
-    Ok((archive.into_stream(), summary))
+    let (filesystem, summary) = unpacker.finish()?;
+    Ok(Unpacked {
+        filesystem,
+        stream: archive.into_stream(),
+        summary,
+    })
 }
 
 const BLOCK: u64 = 4096;
 
-struct Unpacker {
-    tree: Tree,
+struct Unpacker<F: Filesystem> {
+    tree: Tree<F>,
     /// What directories get at the end, by path.
     directories: BTreeMap<Vec<u8>, Attributes>,
     names: usize,
@@ -113,7 +133,7 @@ struct Unpacker {
     summary: UnpackSummary,
 }
 
-impl Unpacker {
+impl<F: Filesystem> Unpacker<F> {
     fn apply<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Result<(), SnapshotError> {
         let path = normalise(&entry.path)?;
         match names::role(&path)? {
@@ -126,49 +146,36 @@ impl Unpacker {
                 Kind::File => self.file(&path, entry, archive),
                 Kind::HardLink => self.hard_link(&path, entry),
                 Kind::Symlink => self.symlink(&path, entry),
-                Kind::Fifo => self.special(&path, entry, FileType::Fifo, None),
-                Kind::Character(device) => self.special(&path, entry, FileType::CharacterDevice, Some(device)),
-                Kind::Block(device) => self.special(&path, entry, FileType::BlockDevice, Some(device)),
+                Kind::Fifo => self.special(&path, entry, Special::Fifo),
+                Kind::Character(device) => self.special(&path, entry, Special::Character(device)),
+                Kind::Block(device) => self.special(&path, entry, Special::Block(device)),
             },
         }
     }
 
     fn file<R: BufRead>(&mut self, path: &[u8], entry: &Entry, archive: &mut Archive<R>) -> Result<(), SnapshotError> {
-        let file = self.make(path, "create", file::create)?;
-        let written = file::fill(&file, entry, archive)?;
+        let file = self.make(path, "create", F::make_file)?;
+        let filesystem = self.tree.filesystem();
+        let written = filesystem.fill(&file, entry, archive)?;
         self.summary.bytes = self.summary.bytes.saturating_add(written.next_multiple_of(BLOCK));
-        Attributes::of(entry).apply_to_file(&file, entry)
+        filesystem.describe_file(&file, entry)
     }
 
     fn symlink(&mut self, path: &[u8], entry: &Entry) -> Result<(), SnapshotError> {
         if entry.link.is_empty() {
             return Err(refused(format!("{}: a symbolic link to nothing", shown(path))));
         }
-        self.make(path, "link", |parent, name| {
-            rustix::fs::symlinkat(entry.link.as_slice(), parent, name)
+        self.make(path, "link", |filesystem, parent, name| {
+            filesystem.make_symlink(parent, name, &entry.link)
         })?;
-        self.attributes(path, entry)
+        self.describe(path, entry)
     }
 
-    fn special(
-        &mut self,
-        path: &[u8],
-        entry: &Entry,
-        kind: FileType,
-        device: Option<Device>,
-    ) -> Result<(), SnapshotError> {
-        let number = device.map_or(0, |device| rustix::fs::makedev(device.major, device.minor));
-        let mode = Mode::from_raw_mode(entry.mode);
-        self.make(path, "make device", |parent, name| {
-            rustix::fs::mknodat(parent, name, kind, Mode::RUSR, number)?;
-            // Not following anything: the node was made by the line above, and nobody else is here.
-            rustix::fs::chmodat(parent, name, mode & Mode::from_raw_mode(0o777), AtFlags::empty())
+    fn special(&mut self, path: &[u8], entry: &Entry, special: Special) -> Result<(), SnapshotError> {
+        self.make(path, "make device", |filesystem, parent, name| {
+            filesystem.make_special(parent, name, special)
         })?;
-        self.attributes(path, entry)?;
-        let (parent, name) = self.tree.locate(path)?;
-        // After the owner: chown(2) clears setuid and setgid.
-        rustix::fs::chmodat(parent, name, mode, AtFlags::empty())
-            .map_err(|error| on_entry("set the mode of", path, error))
+        self.describe(path, entry)
     }
 
     fn hard_link(&mut self, path: &[u8], entry: &Entry) -> Result<(), SnapshotError> {
@@ -188,8 +195,7 @@ impl Unpacker {
             error => on_entry("link", path, error),
         };
         let (directory, file) = self.tree.find(&target).map_err(&lost)?;
-        let link =
-            |parent: BorrowedFd<'_>, name: &[u8]| rustix::fs::linkat(&directory, file, parent, name, AtFlags::empty());
+        let link = |filesystem: &F, parent: &F::Directory, name: &[u8]| filesystem.link(&directory, file, parent, name);
         self.make_with(path, link)?.map_err(lost)?;
         self.summary.inodes -= 1;
         Ok(())
@@ -197,15 +203,16 @@ impl Unpacker {
 
     fn directory(&mut self, path: &[u8], entry: &Entry) -> Result<(), SnapshotError> {
         if !path.is_empty() {
-            let mode = Mode::from_raw_mode(0o755);
-            let (parent, name) = self.tree.locate(path)?;
-            match rustix::fs::mkdirat(parent, name, mode) {
+            let (filesystem, parent, name) = self.tree.place(path)?;
+            match filesystem.make_directory(parent, name) {
                 Ok(()) => self.count_directory(),
                 Err(Errno::EXIST) if self.tree.is_directory(path)? => {}
                 Err(Errno::EXIST) => {
                     let cleared = self.clear(path)?;
-                    let (parent, name) = self.tree.locate(path)?;
-                    rustix::fs::mkdirat(parent, name, mode).map_err(|error| on_entry("create", path, error))?;
+                    let (filesystem, parent, name) = self.tree.place(path)?;
+                    filesystem
+                        .make_directory(parent, name)
+                        .map_err(|error| on_entry("create", path, error))?;
                     self.count_directory();
                     if cleared == Cleared::Whiteout {
                         self.make_opaque(path)?;
@@ -218,9 +225,8 @@ impl Unpacker {
             .tree
             .open_directory(path)
             .map_err(|error| on_entry("open", path, error))?;
-        let attributes = Attributes::of(entry);
-        attributes.apply_early(&directory, entry)?;
-        self.remember(path, attributes)
+        self.tree.filesystem().describe_directory(&directory, entry)?;
+        self.remember(path, Attributes::of(entry))
     }
 
     fn remember(&mut self, path: &[u8], attributes: Attributes) -> Result<(), SnapshotError> {
@@ -237,8 +243,8 @@ impl Unpacker {
     }
 
     fn whiteout(&mut self, path: &[u8]) -> Result<(), SnapshotError> {
-        let (parent, name) = self.tree.locate(path)?;
-        match rustix::fs::mknodat(parent, name, FileType::CharacterDevice, Mode::empty(), 0) {
+        let (filesystem, parent, name) = self.tree.place(path)?;
+        match filesystem.make_whiteout(parent, name) {
             Ok(()) => {
                 self.summary.inodes += 1;
                 Ok(())
@@ -261,7 +267,8 @@ impl Unpacker {
             .tree
             .open_directory(path)
             .map_err(|error| on_entry("open", path, error))?;
-        attributes::set_opaque(&directory).map_err(|error| on_entry("make opaque", path, error))
+        let marked = self.tree.filesystem().set_opaque(&directory);
+        marked.map_err(|error| on_entry("make opaque", path, error))
     }
 
     /// Makes something new at `path`, which is cleared when an earlier entry is there.
@@ -269,7 +276,7 @@ impl Unpacker {
         &mut self,
         path: &[u8],
         operation: &'static str,
-        make: impl FnMut(BorrowedFd<'_>, &[u8]) -> Result<T, Errno>,
+        make: impl FnMut(&F, &F::Directory, &[u8]) -> Result<T, Errno>,
     ) -> Result<T, SnapshotError> {
         self.make_with(path, make)?
             .map_err(|error| on_entry(operation, path, error))
@@ -278,18 +285,18 @@ impl Unpacker {
     fn make_with<T>(
         &mut self,
         path: &[u8],
-        mut make: impl FnMut(BorrowedFd<'_>, &[u8]) -> Result<T, Errno>,
+        mut make: impl FnMut(&F, &F::Directory, &[u8]) -> Result<T, Errno>,
     ) -> Result<Result<T, Errno>, SnapshotError> {
-        let (parent, name) = self.tree.locate(path)?;
-        let result = make(parent, name);
+        let (filesystem, parent, name) = self.tree.place(path)?;
+        let result = make(filesystem, parent, name);
         self.summary.inodes += self.tree.take_made();
         self.summary.inodes += 1;
         if result.as_ref().err() != Some(&Errno::EXIST) {
             return Ok(result);
         }
         self.clear(path)?;
-        let (parent, name) = self.tree.locate(path)?;
-        Ok(make(parent, name))
+        let (filesystem, parent, name) = self.tree.place(path)?;
+        Ok(make(filesystem, parent, name))
     }
 
     /// Removes what an earlier entry made at `path`.
@@ -314,9 +321,9 @@ impl Unpacker {
         Ok(cleared)
     }
 
-    fn attributes(&mut self, path: &[u8], entry: &Entry) -> Result<(), SnapshotError> {
-        let (parent, name) = self.tree.locate(path)?;
-        Attributes::of(entry).apply_to_name(parent, name, entry)
+    fn describe(&mut self, path: &[u8], entry: &Entry) -> Result<(), SnapshotError> {
+        let (filesystem, parent, name) = self.tree.place(path)?;
+        filesystem.describe_name(parent, name, entry)
     }
 
     fn count_directory(&mut self) {
@@ -325,19 +332,20 @@ impl Unpacker {
     }
 
     /// Gives directories their modes and times.
-    fn finish(mut self) -> Result<UnpackSummary, SnapshotError> {
+    fn finish(mut self) -> Result<(F, UnpackSummary), SnapshotError> {
         for (path, attributes) in &self.directories {
             match self.tree.open_directory(path) {
-                Ok(directory) => attributes
-                    .apply_late(&directory)
-                    .map_err(|error| on_entry("set the times of", path, error))?,
+                Ok(directory) => {
+                    let done = self.tree.filesystem().complete_directory(&directory, *attributes);
+                    done.map_err(|error| on_entry("set the times of", path, error))?;
+                }
                 // Another entry took its place under another name: through a symbolic link.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => return Err(on_entry("open", path, error)),
             }
         }
         self.summary.inodes += self.tree.take_made();
-        Ok(self.summary)
+        Ok((self.tree.into_filesystem(), self.summary))
     }
 }
 

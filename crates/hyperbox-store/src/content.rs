@@ -5,38 +5,46 @@
 //! ROOT/                       mode 0700
 //!   blobs/<algorithm>/<hex>   a complete, verified blob
 //!   ingest/<random>           bytes that are arriving
+//!   trash/<random>            what is being deleted
 //! ```
 //!
 //! **Commit point**: the rename from `ingest` to `blobs`, after the file was synced; the directory is synced before the commit
-//! is reported. What a crash leaves in `ingest` is removed by the next [`FileContent::open`].
+//! is reported. **Removal** is a rename to `trash`, which a thread empties. What a crash leaves in `ingest` and `trash` is removed
+//! by the next [`FileContent::open`].
 //!
 //! Nothing is kept in memory. Bytes are collected to `BATCH` and then hashed and written on a blocking thread while the next
 //! batch arrives; a blob that fits into one batch costs one trip to that thread, at its commit.
 
 mod ingest;
+mod strays;
 
+use std::collections::HashSet;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use hyperbox_core::seam::{BlobInfo, ContentError, ContentStore, ContentWriter};
+use hyperbox_core::seam::{BlobInfo, ContentError, ContentStore, ContentWriter, Stray};
 use hyperbox_types::{ByteSize, Digest, DigestAlgorithm};
 
 use self::ingest::{Ingest, Writer};
+use crate::trash::Trash;
 
 /// Keeps blobs as files below one directory.
 #[derive(Debug)]
 pub struct FileContent {
     layout: Arc<Layout>,
+    trash: Trash,
 }
 
 /// Where things are.
 #[derive(Debug)]
 struct Layout {
     root: PathBuf,
+    /// Names in `ingest` that somebody writes.
+    arriving: Mutex<HashSet<String>>,
 }
 
 impl Layout {
@@ -51,6 +59,20 @@ impl Layout {
     fn ingest(&self) -> PathBuf {
         self.root.join("ingest")
     }
+
+    fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    /// Forgets an ingest that is not there any more.
+    fn has_arrived(&self, path: &Path) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        self.arriving().remove(name.as_ref());
+    }
+
+    fn arriving(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 const ALGORITHMS: [DigestAlgorithm; 2] = [DigestAlgorithm::Sha256, DigestAlgorithm::Sha512];
@@ -63,22 +85,26 @@ impl FileContent {
     pub fn open(root: &Path) -> Result<Self, ContentError> {
         let layout = Layout {
             root: root.to_path_buf(),
+            arriving: Mutex::default(),
         };
-        let ingest = layout.ingest();
+        let (ingest, trash) = (layout.ingest(), layout.trash());
         for path in ALGORITHMS
             .map(|algorithm| layout.directory(algorithm))
             .iter()
-            .chain([&ingest])
+            .chain([&ingest, &trash])
         {
             let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
             created.map_err(failed("create", path))?;
         }
         for entry in std::fs::read_dir(&ingest).map_err(failed("list", &ingest))? {
             let path = entry.map_err(failed("list", &ingest))?.path();
-            std::fs::remove_file(&path).map_err(failed("remove", &path))?;
+            strays::delete(&path).map_err(failed("remove", &path))?;
         }
+        let trash = Trash::new(trash);
+        trash.empty();
         Ok(Self {
             layout: Arc::new(layout),
+            trash,
         })
     }
 }
@@ -129,10 +155,18 @@ impl ContentStore for FileContent {
 
     fn remove(&self, digest: &Digest) -> Result<(), ContentError> {
         let path = self.layout.blob(digest);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path)(error)),
-            _ => Ok(()),
-        }
+        self.trash.discard(&path).map_err(failed("remove", &path))
+    }
+
+    async fn strays(&self) -> Result<Vec<Stray>, ContentError> {
+        let layout = Arc::clone(&self.layout);
+        let deleting = self.trash.is_busy();
+        blocking(move || strays::find(&layout, deleting)).await
+    }
+
+    async fn remove_stray(&self, stray: &Stray) -> Result<(), ContentError> {
+        let (layout, stray) = (Arc::clone(&self.layout), stray.clone());
+        blocking(move || strays::remove(&layout, &stray)).await
     }
 
     async fn list(&self) -> Result<Vec<BlobInfo>, ContentError> {

@@ -23,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyperbox_core::seam::{Change, Records, RecordsError, Table};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension};
 
 use self::checkpoint::Checkpointer;
 use self::error::{Failure, failed};
@@ -92,10 +92,10 @@ impl Records for SqliteRecords {
         if changes.is_empty() {
             return Ok(());
         }
-        let mut connection = self.connection();
-        let mut applied = apply(&mut connection, changes);
+        let connection = self.connection();
+        let mut applied = apply(&connection, changes);
         if applied.as_ref().is_err_and(is_full) && self.reserve.give() {
-            applied = apply(&mut connection, changes);
+            applied = apply(&connection, changes);
         }
         applied.map_err(|error| failed("write to", &self.path, error))?;
         drop(connection);
@@ -114,27 +114,62 @@ impl Records for SqliteRecords {
             _ => Ok(()),
         }
     }
+
+    fn check(&self) -> Result<Vec<String>, RecordsError> {
+        // A connection of its own reads a snapshot; the others go on (https://www.sqlite.org/wal.html, "Concurrency").
+        let check = || -> rusqlite::Result<Vec<String>> {
+            let connection = connect(&self.path)?;
+            let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
+            let rows = statement.query_map((), |row| row.get::<_, String>(0))?;
+            rows.collect()
+        };
+        match check() {
+            Ok(lines) => Ok(lines.into_iter().filter(|line| line != "ok").collect()),
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
+                Ok(vec![error.to_string()])
+            }
+            Err(error) => Err(failed("check", &self.path, error)),
+        }
+    }
 }
 
 fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }
 
-fn apply(connection: &mut Connection, changes: &[Change]) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn apply(connection: &Connection, changes: &[Change]) -> rusqlite::Result<()> {
+    // Prepared once, as the others: what the library's own transactions begin and end with is parsed each time.
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
+    let transaction = Unfinished(connection);
     for change in changes {
         match change {
             Change::Put { table, key, value } => {
                 let sql = format!("INSERT OR REPLACE INTO {} (key, value) VALUES (?1, ?2)", table.as_str());
-                transaction.prepare_cached(&sql)?.execute((key, value))?;
+                connection.prepare_cached(&sql)?.execute((key, value))?;
             }
             Change::Remove { table, key } => {
                 let sql = format!("DELETE FROM {} WHERE key = ?1", table.as_str());
-                transaction.prepare_cached(&sql)?.execute((key,))?;
+                connection.prepare_cached(&sql)?.execute((key,))?;
             }
         }
     }
-    transaction.commit()
+    connection.prepare_cached("COMMIT")?.execute(())?;
+    drop(transaction);
+    Ok(())
+}
+
+/// A transaction that is undone when this is dropped, unless it has ended.
+struct Unfinished<'a>(&'a Connection);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        // After some errors SQLite has undone it already (https://www.sqlite.org/lang_transaction.html, "Response To Errors").
+        if !self.0.is_autocommit()
+            && let Err(error) = self.0.execute_batch("ROLLBACK")
+        {
+            tracing::warn!(%error, "a transaction cannot be undone");
+        }
+    }
 }
 
 /// Makes the file before SQLite does, which would give it the umask's mode; the log inherits the mode.
@@ -163,14 +198,14 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 fn check_format(connection: &Connection) -> Result<(), Failure> {
     let has_meta = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'meta'";
     let exists = connection.query_row(has_meta, (), |_| Ok(())).optional()?.is_some();
+    let tables = Table::ALL.map(|table| {
+        format!(
+            "CREATE TABLE IF NOT EXISTS {} (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
+            table.as_str()
+        )
+    });
+    let tables = tables.concat();
     if !exists {
-        let tables = Table::ALL.map(|table| {
-            format!(
-                "CREATE TABLE {} (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
-                table.as_str()
-            )
-        });
-        let tables = tables.concat();
         let insert = format!("INSERT INTO meta VALUES ('{FORMAT_KEY}', '{FORMAT}');");
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {tables} {insert} COMMIT;"))?;
         return Ok(());
@@ -178,7 +213,8 @@ fn check_format(connection: &Connection) -> Result<(), Failure> {
     let query = format!("SELECT value FROM meta WHERE key = '{FORMAT_KEY}'");
     let text: Option<String> = connection.query_row(&query, (), |row| row.get(0)).optional()?;
     match text.as_deref().map(str::parse::<u32>) {
-        Some(Ok(FORMAT)) => Ok(()),
+        // A table that a newer build has besides is made when it is missing; the older build does not look at it.
+        Some(Ok(FORMAT)) => Ok(connection.execute_batch(&format!("BEGIN IMMEDIATE; {tables} COMMIT;"))?),
         Some(Ok(found)) if found > FORMAT => Err(Failure::Newer { found, known: FORMAT }),
         _ => Err(Failure::Unknown),
     }

@@ -28,7 +28,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use hyperbox_core::seam::{VolumeDriver, VolumeError};
+use hyperbox_core::seam::{VolumeDriver, VolumeError, VolumeMount};
 use hyperbox_sys::tree;
 use hyperbox_types::{RootMount, VolumeName};
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, ResolveFlags};
@@ -236,9 +236,24 @@ impl VolumeDriver for LocalVolumes {
     async fn usage(&self, name: &VolumeName) -> Result<u64, VolumeError> {
         let path = self.shared.data(name);
         self.blocking(name, "measure", path.clone(), move |_, _| {
-            Ok(tree::usage(tree::open_directory(CWD, &path)?)?.bytes)
+            Ok(tree::usage(tree::open_directory(CWD, &path)?)?.content)
         })
         .await
+    }
+
+    fn probe(&self, mount: &VolumeMount) -> io::Result<()> {
+        match mount {
+            VolumeMount::Bind { device, .. } => tree::open_directory(CWD, &std::fs::canonicalize(device)?).map(drop),
+            VolumeMount::Filesystem { kind, device, data, .. } => {
+                let data: Vec<&str> = data.iter().map(String::as_str).collect();
+                hyperbox_sys::detached_mount::probe(kind, device, &data)
+            }
+        }
+    }
+
+    fn look_beneath(&self, root: &RootMount, path: &Path) -> io::Result<()> {
+        let root = hyperbox_sys::detached_mount::open(root)?;
+        hyperbox_sys::mount_view::open_beneath(&root, path).map(drop)
     }
 
     fn list(&self) -> Result<Vec<VolumeName>, VolumeError> {

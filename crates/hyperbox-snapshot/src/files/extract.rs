@@ -173,7 +173,7 @@ impl Extraction {
             Kind::HardLink => self.hard_link(path, entry),
             Kind::File => {
                 let (parent, name) = self.tree.locate(path)?;
-                let file = file::create(parent, name).map_err(|error| on_entry("create", path, error))?;
+                let file = file::create(parent.as_fd(), name).map_err(|error| on_entry("create", path, error))?;
                 file::fill(&file, entry, archive)?;
                 Attributes::of(entry).apply_to_file(&file, entry)
             }
@@ -181,7 +181,7 @@ impl Extraction {
                 let (parent, name) = self.tree.locate(path)?;
                 rustix::fs::symlinkat(entry.link.as_slice(), parent, name)
                     .map_err(|error| on_entry("link", path, error))?;
-                Attributes::of(entry).apply_to_name(parent, name, entry)
+                Attributes::of(entry).apply_to_name(parent.as_fd(), name, entry)
             }
             Kind::Fifo => self.special(path, entry, FileType::Fifo, None),
             Kind::Character(device) => self.special(path, entry, FileType::CharacterDevice, Some(device)),
@@ -234,9 +234,9 @@ impl Extraction {
         let (parent, name) = self.tree.locate(path)?;
         rustix::fs::mknodat(parent, name, kind, Mode::RUSR, number)
             .map_err(|error| on_entry("make device", path, error))?;
-        Attributes::of(entry).apply_to_name(parent, name, entry)?;
+        Attributes::of(entry).apply_to_name(parent.as_fd(), name, entry)?;
         // After the owner: chown(2) clears setuid and setgid.
-        change_mode(parent, name, entry.mode, kind).map_err(|error| on_entry("set the mode of", path, error))
+        change_mode(parent.as_fd(), name, entry.mode, kind).map_err(|error| on_entry("set the mode of", path, error))
     }
 }
 

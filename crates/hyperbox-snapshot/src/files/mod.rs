@@ -10,23 +10,17 @@ mod pack;
 mod path;
 mod view;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::stream;
+use hyperbox_core::ChunkWriter;
 use hyperbox_core::seam::{ContainerFiles, FileStream, FilesError, FilesView, PathStat, SnapshotError, WriteFiles};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use self::view::View;
 use crate::unpack::Limits;
-
-/// Bytes collected before they are sent.
-const CHUNK: usize = 128 * 1024;
-/// How many chunks may wait for the reader.
-const CHUNKS: usize = 8;
 
 /// Looks into containers by mounting their files for one thread.
 #[derive(Debug)]
@@ -82,7 +76,7 @@ impl MountedFiles {
         write: impl FnOnce(&View, T, &mut ChunkWriter) -> std::io::Result<()> + Send + 'static,
     ) -> Result<FileStream, FilesError> {
         let (begun, beginning) = oneshot::channel();
-        let (sender, receiver) = mpsc::channel(CHUNKS);
+        let (mut writer, chunks) = ChunkWriter::pipe();
         self.spawn(move |point| {
             let opened = View::open(&request, point).and_then(|view| begin(&view).map(|first| (view, first)));
             let (view, first) = match opened {
@@ -92,19 +86,15 @@ impl MountedFiles {
             if begun.send(Ok(())).is_err() {
                 return;
             }
-            let mut writer = ChunkWriter::new(sender.clone());
-            let written = write(&view, first, &mut writer).and_then(|()| writer.flush());
+            let written = write(&view, first, &mut writer);
             drop(view);
             drop(request);
-            if let Err(error) = written {
-                // Whoever dropped the stream needs no reason.
-                drop(sender.blocking_send(Err(error)));
-            }
+            writer.finish(written);
         })?;
         beginning
             .await
             .map_err(|error| failed("look at", "a container", std::io::Error::other(error)))??;
-        Ok(chunks(receiver))
+        Ok(chunks)
     }
 }
 
@@ -148,6 +138,11 @@ impl ContainerFiles for MountedFiles {
         .await
     }
 
+    async fn find_user(&self, view: FilesView, user: &str) -> Result<(u32, u32), FilesError> {
+        let user = user.to_owned();
+        self.with_view(view, move |view| owner::find(view.root(), &user)).await
+    }
+
     async fn export(&self, view: FilesView) -> Result<FileStream, FilesError> {
         self.stream(view, |_| Ok(()), |view, (), out| pack::all(view.root(), out))
             .await
@@ -156,56 +151,12 @@ impl ContainerFiles for MountedFiles {
 
 /// Reads the upper directory of an overlay as a layer archive.
 pub(crate) fn archive_of_layer(upper: OwnedFd) -> FileStream {
-    let (sender, receiver) = mpsc::channel(CHUNKS);
+    let (mut writer, chunks) = ChunkWriter::pipe();
     tokio::task::spawn_blocking(move || {
-        let mut writer = ChunkWriter::new(sender.clone());
-        if let Err(error) = pack::layer(upper, &mut writer).and_then(|()| writer.flush()) {
-            // Whoever dropped the stream needs no reason.
-            drop(sender.blocking_send(Err(error)));
-        }
+        let written = pack::layer(upper, &mut writer);
+        writer.finish(written);
     });
-    chunks(receiver)
-}
-
-fn chunks(receiver: mpsc::Receiver<std::io::Result<Bytes>>) -> FileStream {
-    Box::pin(stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|chunk| (chunk, receiver))
-    }))
-}
-
-/// Sends what is written in chunks.
-struct ChunkWriter {
-    sender: mpsc::Sender<std::io::Result<Bytes>>,
-    buffer: Vec<u8>,
-}
-
-impl ChunkWriter {
-    fn new(sender: mpsc::Sender<std::io::Result<Bytes>>) -> Self {
-        Self {
-            sender,
-            buffer: Vec::with_capacity(CHUNK),
-        }
-    }
-}
-
-impl Write for ChunkWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= CHUNK {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let chunk = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK)));
-        self.sender
-            .blocking_send(Ok(chunk))
-            .map_err(|_| std::io::ErrorKind::BrokenPipe.into())
-    }
+    chunks
 }
 
 /// A failed operation.

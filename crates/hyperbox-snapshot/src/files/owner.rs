@@ -27,7 +27,7 @@ fn choose(text: &str, passwd: &str, group: &str) -> Result<(u32, u32), FilesErro
     });
     let (uid, gid) = match line {
         Some(ids) => ids,
-        None => (number(user, "user")?, 0),
+        None => (number(user, "user", "passwd")?, 0),
     };
     if wish.is_empty() {
         return Ok((uid, gid));
@@ -37,14 +37,14 @@ fn choose(text: &str, passwd: &str, group: &str) -> Result<(u32, u32), FilesErro
         let (name, gid) = (fields.next()?, fields.nth(1)?);
         (name == wish).then_some(gid.parse::<u32>().ok()?)
     });
-    Ok((uid, line.map_or_else(|| number(wish, "group"), Ok)?))
+    Ok((uid, line.map_or_else(|| number(wish, "group", "group"), Ok)?))
 }
 
 /// An id of 2³²-1 means "leave it" to chown(2), so it is no id.
-fn number(text: &str, what: &str) -> Result<u32, FilesError> {
+fn number(text: &str, what: &str, file: &str) -> Result<u32, FilesError> {
     let id = text.parse::<u32>().ok().filter(|id| *id != u32::MAX);
     id.ok_or_else(|| FilesError::Refused {
-        reason: format!("unable to find {what} {text}: no matching entries in {what} file"),
+        reason: format!("unable to find {what} {text}: no matching entries in {file} file"),
     })
 }
 

@@ -6,19 +6,46 @@
 //! kernel takes it all apart. Nobody else can see or disturb it.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use hyperbox_core::seam::{FilesError, FilesView, ViewMount, ViewRoot};
+use hyperbox_core::seam::{FilesError, FilesView, ViewMount, ViewRoot, ViewSource};
 use hyperbox_sys::detached_mount;
 use hyperbox_sys::mount_attributes::{Attributes, Change, Reach, change_mount};
 use hyperbox_sys::mount_view::{self, Submounts};
+use hyperbox_types::RootMount;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{failed, from_unpacking, path};
 use crate::unpack::tree::Tree;
+
+/// Copies what a mount shows. In a thread that has a mount namespace of its own.
+fn copy_of(mount: &ViewMount, submounts: Submounts) -> std::io::Result<OwnedFd> {
+    let whole = mount.part.as_os_str().is_empty();
+    let source = match &mount.source {
+        ViewSource::Host(source) if whole => return mount_view::copy_of(source, submounts),
+        ViewSource::Host(source) => source,
+        ViewSource::Process { pid, path } => return mount_view::copy_from_process(*pid, path, submounts),
+        ViewSource::Layers(RootMount::Bind { source, .. }) => source,
+        ViewSource::Layers(RootMount::Overlay { lower, writable: None }) if lower.len() == 1 => &lower[0],
+        ViewSource::Layers(layers) => {
+            let tree = detached_mount::open(layers)?;
+            return match whole {
+                true => Ok(tree),
+                false => mount_view::part_of(tree, &mount.part, submounts),
+            };
+        }
+    };
+    if whole {
+        return mount_view::copy_of(source, submounts);
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(CWD, source, flags, Mode::empty())?;
+    mount_view::copy_beneath(&directory, &mount.part, submounts)
+}
 
 /// A tree that this thread sees.
 #[derive(Debug)]
@@ -39,7 +66,7 @@ impl View {
             }
         };
         mount_view::enter().map_err(|error| failed("enter", "a mount namespace", error))?;
-        if let ViewRoot::Running { .. } | ViewRoot::Idle(hyperbox_types::RootMount::Overlay { .. }) = &request.root {
+        if let ViewRoot::Running { .. } | ViewRoot::Idle(RootMount::Overlay { .. }) = &request.root {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let point = rustix::fs::openat(CWD, point, flags, Mode::empty());
             let attached = point
@@ -55,7 +82,7 @@ impl View {
         mounts.sort_by_key(|mount| mount.target.components().count());
         for mount in mounts {
             view.attach(mount)
-                .map_err(|error| failed("attach", mount.source.display(), error))?;
+                .map_err(|error| failed("attach", mount.target.display(), error))?;
         }
         Ok(view)
     }
@@ -79,8 +106,9 @@ impl View {
         } else {
             Submounts::LeftOut
         };
-        let copy = match mount_view::copy_of(&mount.source, submounts) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        let copy = match copy_of(mount, submounts) {
+            // What is not there, and what leads elsewhere by now, is not seen.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::CrossesDevices) => return Ok(()),
             result => result?,
         };
         if mount.read_only {
@@ -97,7 +125,7 @@ impl View {
         };
         match mount_view::attach(&copy, &point) {
             // The container has put something of another kind there: it does not see the mount either.
-            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(()),
             result => {
                 result?;
                 let place = path::evaluate(self.root(), target.as_os_str().as_bytes());
@@ -118,7 +146,7 @@ impl View {
             tree.ensure_directory(bytes).map(drop)
         } else {
             tree.locate(bytes).and_then(|(parent, name)| {
-                crate::unpack::file::create(parent, name)
+                crate::unpack::file::create(parent.as_fd(), name)
                     .map(drop)
                     .map_err(|error| crate::failure::on_entry("create", bytes, error))
             })

@@ -7,11 +7,11 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use hyperbox_core::seam::{ActiveKey, SnapshotError};
+use hyperbox_core::seam::SnapshotError;
 use hyperbox_types::{ContainerId, DiffId};
-use rustix::fs::{AtFlags, CWD, Mode};
 use serde::{Deserialize, Serialize};
 
+use super::form::LayerForm;
 use crate::failure::on_path;
 
 /// How many digits of a diff id name its directory: 128 bits.
@@ -25,10 +25,67 @@ pub(super) struct Facts {
     pub(super) diff_id: DiffId,
     /// Bytes on disk.
     pub(super) bytes: u64,
-    /// Inodes.
+    /// Inodes of its tree.
     pub(super) inodes: u64,
     /// Whether layers below are not seen at all: overlayfs has no such mark for a layer's root.
     pub(super) opaque_root: bool,
+    /// What it is on disk. Earlier versions knew only directories.
+    #[serde(default)]
+    pub(super) form: LayerForm,
+    /// Whether an indexed layer has data beside its tar.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) odd_data: bool,
+    /// Set when an indexed layer has its data in packs instead of a tar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) packed: Option<PackedFacts>,
+}
+
+/// What is known of a packed layer besides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PackedFacts {
+    /// The packs that it refers to, in the order of the index's devices.
+    pub(super) packs: Vec<u32>,
+    /// Bytes of its objects, whoever else refers to them.
+    pub(super) bytes: u64,
+}
+
+/// The files of an indexed layer.
+#[derive(Debug, Clone)]
+pub(super) struct IndexedFiles {
+    /// The uncompressed tar.
+    pub(super) tar: PathBuf,
+    /// Data that the tar has at odd places; rarely there.
+    pub(super) odd: PathBuf,
+    /// The EROFS index.
+    pub(super) index: PathBuf,
+    /// Instead of the tar of a packed layer: which of its data are in packs …
+    pub(super) list: PathBuf,
+    /// … and what else it has.
+    pub(super) rest: PathBuf,
+}
+
+impl IndexedFiles {
+    /// Those in a layer's directory.
+    pub(super) fn of(directory: &Path) -> Self {
+        Self {
+            tar: directory.join("layer.tar"),
+            odd: directory.join("odd.data"),
+            index: directory.join("index.erofs"),
+            list: directory.join("objects.list"),
+            rest: directory.join("rest.zst"),
+        }
+    }
+
+    /// All files that a layer has by itself.
+    pub(super) fn of_form(&self, facts: &Facts) -> Vec<&Path> {
+        let odd = facts.odd_data.then_some(self.odd.as_path());
+        let data: &[&Path] = match facts.packed {
+            None => &[&self.tar],
+            Some(_) => &[&self.list, &self.rest],
+        };
+        data.iter().copied().chain(odd).chain([self.index.as_path()]).collect()
+    }
 }
 
 /// The directories below one root.
@@ -47,13 +104,21 @@ impl Layout {
             layout.root.clone(),
             layout.layers(),
             layout.staging(),
-            layout.root.join("active"),
+            layout.active(),
+            layout.ahead(),
             layout.trash(),
             layout.empty(),
+            layout.objects(),
+            layout.graves(),
         ] {
             create_directory(&path)?;
         }
         Ok(layout)
+    }
+
+    /// Writable parts that no container has yet.
+    pub(super) fn ahead(&self) -> PathBuf {
+        self.root.join("ahead")
     }
 
     pub(super) fn layers(&self) -> PathBuf {
@@ -64,7 +129,7 @@ impl Layout {
         self.layers().join(&layer.0.hex()[..DIGITS])
     }
 
-    /// The tree of a committed layer.
+    /// The tree of a committed layer that is a directory.
     pub(super) fn diff(&self, layer: &DiffId) -> PathBuf {
         self.layer(layer).join("diff")
     }
@@ -73,8 +138,22 @@ impl Layout {
         self.root.join("staging")
     }
 
+    pub(super) fn active(&self) -> PathBuf {
+        self.root.join("active")
+    }
+
     pub(super) fn trash(&self) -> PathBuf {
         self.root.join("trash")
+    }
+
+    /// The packs.
+    pub(super) fn objects(&self) -> PathBuf {
+        self.root.join("objects")
+    }
+
+    /// Packed layers that went while somebody read from them.
+    pub(super) fn graves(&self) -> PathBuf {
+        self.root.join("graves")
     }
 
     pub(super) fn empty(&self) -> PathBuf {
@@ -87,13 +166,16 @@ impl Layout {
     }
 
     pub(super) fn container(&self, key: &ContainerId) -> PathBuf {
-        self.root.join("active").join(key.as_str())
+        self.active().join(key.as_str())
     }
 
     /// The directories `upper` and `work` of a container.
     pub(super) fn writable(&self, key: &ContainerId) -> (PathBuf, PathBuf) {
         let container = self.container(key);
-        (container.join("upper"), container.join("work"))
+        (
+            container.join(super::spares::UPPER),
+            container.join(super::spares::WORK),
+        )
     }
 
     /// Reads the facts of all committed layers; also returns what looks like none.
@@ -117,55 +199,14 @@ impl Layout {
     pub(super) fn staged(&self) -> Result<Vec<PathBuf>, SnapshotError> {
         entries(&self.staging())
     }
-
-    /// Makes the writable part of a container, with the owner and mode of `top` (the root of the topmost layer): overlayfs
-    /// shows those of the upper directory.
-    pub(super) fn create_writable(&self, key: &ContainerId, top: Option<&Path>) -> Result<(), SnapshotError> {
-        let (upper, work) = self.writable(key);
-        let container = self.container(key);
-        for path in [&container, &work] {
-            create_directory(path)?;
-        }
-        // Last, because its presence is what makes the snapshot exist.
-        match rustix::fs::mkdirat(CWD, &upper, Mode::RWXU) {
-            Ok(()) => copy_root_attributes(&upper, top).map_err(|error| on_path("prepare", &upper, error)),
-            Err(rustix::io::Errno::EXIST) => Ok(()),
-            Err(error) => Err(on_path("create", &upper, error)),
-        }
-    }
-
-    pub(super) fn containers(&self) -> Result<Vec<ActiveKey>, SnapshotError> {
-        let mut keys = Vec::new();
-        for path in entries(&self.root.join("active"))? {
-            let name = path.file_name().and_then(|name| name.to_str());
-            keys.extend(name.and_then(|name| ContainerId::parse(name).ok()).map(ActiveKey));
-        }
-        Ok(keys)
-    }
 }
 
-fn copy_root_attributes(upper: &Path, top: Option<&Path>) -> Result<(), rustix::io::Errno> {
-    let mut mode = Mode::from_raw_mode(0o755);
-    if let Some(top) = top {
-        let stat = rustix::fs::statat(CWD, top, AtFlags::SYMLINK_NOFOLLOW)?;
-        if (stat.st_uid, stat.st_gid) != (0, 0) {
-            let (uid, gid) = (
-                rustix::fs::Uid::from_raw(stat.st_uid),
-                rustix::fs::Gid::from_raw(stat.st_gid),
-            );
-            rustix::fs::chownat(CWD, upper, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-        }
-        mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-    }
-    rustix::fs::chmodat(CWD, upper, mode, AtFlags::empty())
-}
-
-fn create_directory(path: &Path) -> Result<(), SnapshotError> {
+pub(super) fn create_directory(path: &Path) -> Result<(), SnapshotError> {
     let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
     created.map_err(|error| on_path("create", path, error))
 }
 
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
+pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
     let read = || {
         std::fs::read_dir(directory)?
             .map(|entry| Ok(entry?.path()))
@@ -174,17 +215,26 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
     read().map_err(|error| on_path("list", directory, error))
 }
 
-/// Reads the facts of the layer in `directory`.
+/// Reads the facts of the layer in `directory`; its parts must be there.
 pub(super) fn load_facts(directory: &Path) -> io::Result<Facts> {
     let text = std::fs::read(directory.join("layer.json"))?;
-    if !directory.join("diff").is_dir() {
+    let facts: Facts = serde_json::from_slice(&text)?;
+    let complete = match facts.form {
+        LayerForm::Directory => directory.join("diff").is_dir(),
+        LayerForm::Erofs => {
+            let files = IndexedFiles::of(directory);
+            files.of_form(&facts).iter().all(|part| part.is_file())
+        }
+    };
+    if !complete {
         return Err(io::ErrorKind::NotFound.into());
     }
-    serde_json::from_slice(&text).map_err(io::Error::from)
+    Ok(facts)
 }
 
 /// Writes the facts of the layer in `directory`; the caller syncs.
-pub(super) fn store_facts(directory: &Path, facts: &Facts) -> io::Result<()> {
+pub(super) fn store_facts(directory: &Path, facts: &Facts) -> io::Result<File> {
     let file = File::create_new(directory.join("layer.json"))?;
-    serde_json::to_writer(file, facts).map_err(io::Error::from)
+    serde_json::to_writer(&file, facts).map_err(io::Error::from)?;
+    Ok(file)
 }

@@ -4,6 +4,8 @@
 //! An upper directory needs `trusted.` attributes, whiteouts and `d_type`; another overlay, 9p, NFS or a FUSE filesystem lack
 //! some of that, and the kernel says so only when mounting or writing (`Documentation/filesystems/overlayfs.rst`).
 
+mod erofs;
+
 use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,6 +16,7 @@ use hyperbox_core::seam::SnapshotError;
 use hyperbox_types::{RootMount, WritableLayer};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, XattrFlags};
 
+pub use self::erofs::probe_erofs;
 use crate::failure::on_path;
 use crate::trash::random_name;
 
@@ -55,6 +58,7 @@ fn try_overlay(scratch: &Path) -> io::Result<()> {
         writable: Some(WritableLayer {
             upper: upper.clone(),
             work,
+            volatile: false,
         }),
     };
     let mounted = hyperbox_sys::detached_mount::open(&recipe)

@@ -59,7 +59,7 @@ impl Attributes {
             .map_err(|error| on_entry("set the owner of", &entry.path, error))?;
         if !entry.xattrs.is_empty() {
             let path = [format!("/proc/self/fd/{}/", parent.as_raw_fd()).as_bytes(), name].concat();
-            set_all(entry, |key, value| {
+            each_allowed(entry, |key, value| {
                 rustix::fs::lsetxattr(path.as_slice(), key, value, XattrFlags::empty())
             })?;
         }
@@ -74,7 +74,7 @@ impl Attributes {
             rustix::fs::fchmod(file, Mode::from_raw_mode(self.mode))
                 .map_err(|error| on_entry("set the mode of", &entry.path, error))?;
         }
-        set_all(entry, |key, value| {
+        each_allowed(entry, |key, value| {
             rustix::fs::fsetxattr(file, key, value, XattrFlags::empty())
         })
     }
@@ -102,7 +102,11 @@ pub(crate) fn set_opaque(directory: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::fsetxattr(directory, "trusted.overlay.opaque", b"y", XattrFlags::empty())
 }
 
-fn set_all(entry: &Entry, set: impl Fn(&[u8], &[u8]) -> Result<(), Errno>) -> Result<(), SnapshotError> {
+/// Sets the attributes that an entry may have and that its file can have.
+pub(crate) fn each_allowed(
+    entry: &Entry,
+    set: impl Fn(&[u8], &[u8]) -> Result<(), Errno>,
+) -> Result<(), SnapshotError> {
     for (key, value) in &entry.xattrs {
         if key.starts_with(OVERLAY) {
             continue;

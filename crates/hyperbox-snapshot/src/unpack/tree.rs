@@ -1,27 +1,21 @@
 // SPDX-License-Identifier: MIT
-//! The directory that a layer is unpacked into: from names of the archive to descriptors, never leaving it.
+//! The tree that a layer is unpacked into: from names of the archive to directories, never leaving it.
 //!
-//! Paths are resolved by openat2(2) beneath the root's descriptor, first without following links, which is the usual case.
-//! Where an earlier entry made a parent a symbolic link, it is followed with `RESOLVE_IN_ROOT`: absolute targets and `..` then
-//! mean the layer's root. The last directory is remembered, since archives list a directory's entries one after the other.
+//! What the archive says of a path meets what is there already: parents that are missing, whiteouts and dangling links in the way.
+//! The last directory is remembered, since archives list a directory's entries one after the other.
 //!
 //! Nobody else changes a layer's tree meanwhile: it is in a directory that only its owner may enter. That of a running container
 //! does change; nothing here relies on the contrary but for the files that are made, which are then others than was meant.
 
-use std::ffi::CString;
-use std::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use hyperbox_core::seam::SnapshotError;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use super::{attributes, names};
+use super::disk::Disk;
+use super::filesystem::{Filesystem, Present};
+use super::names;
 use crate::failure::on_entry;
-
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
-const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
 /// What was removed to make room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,36 +37,42 @@ enum Ensured {
 }
 
 /// How many links may lead on: what Linux allows (`MAXSYMLINKS`).
-const MOST_LINKS: usize = 40;
+pub(crate) const MOST_LINKS: usize = 40;
+
+/// A place in the tree: the filesystem, the directory, and the name in it.
+pub(crate) type Place<'t, 'p, F> = (&'t F, &'t <F as Filesystem>::Directory, &'p [u8]);
 
 #[derive(Debug)]
-pub(crate) struct Tree {
-    root: OwnedFd,
+pub(crate) struct Tree<F: Filesystem = Disk> {
+    filesystem: F,
     /// The directory used last, with its path.
-    last: Option<(Vec<u8>, OwnedFd)>,
+    last: Option<(Vec<u8>, F::Directory)>,
     /// Directories that were made because an entry needed them.
     made: u64,
-    /// What every resolution is bound to beside the root.
-    bounds: ResolveFlags,
 }
 
-impl Tree {
-    /// A tree on one filesystem.
-    pub(crate) fn new(root: OwnedFd) -> Self {
+impl Tree<Disk> {
+    /// A tree of real files in which other filesystems are mounted, and which others may change meanwhile.
+    pub(crate) fn with_mounts(root: OwnedFd) -> Self {
+        Self::new(Disk::with_mounts(root))
+    }
+}
+
+impl<F: Filesystem> Tree<F> {
+    pub(crate) fn new(filesystem: F) -> Self {
         Self {
-            root,
+            filesystem,
             last: None,
             made: 0,
-            bounds: ResolveFlags::NO_XDEV,
         }
     }
 
-    /// A tree in which other filesystems are mounted, and which others may change meanwhile.
-    pub(crate) fn with_mounts(root: OwnedFd) -> Self {
-        Self {
-            bounds: ResolveFlags::empty(),
-            ..Self::new(root)
-        }
+    pub(crate) fn filesystem(&self) -> &F {
+        &self.filesystem
+    }
+
+    pub(crate) fn into_filesystem(self) -> F {
+        self.filesystem
     }
 
     /// Returns how many directories were made implicitly since the last call.
@@ -81,27 +81,30 @@ impl Tree {
     }
 
     /// Returns the directory that holds `path`, made if it is missing, and the last name.
-    pub(crate) fn locate<'a>(&mut self, path: &'a [u8]) -> Result<(BorrowedFd<'_>, &'a [u8]), SnapshotError> {
+    pub(crate) fn locate<'a>(&mut self, path: &'a [u8]) -> Result<(&F::Directory, &'a [u8]), SnapshotError> {
+        self.place(path).map(|(_, directory, name)| (directory, name))
+    }
+
+    /// [`Tree::locate`], with the filesystem.
+    pub(crate) fn place<'a>(&mut self, path: &'a [u8]) -> Result<Place<'_, 'a, F>, SnapshotError> {
         let (directory, name) = names::split(path);
         if directory.is_empty() {
-            return Ok((self.root.as_fd(), name));
+            return Ok((&self.filesystem, self.filesystem.root(), name));
         }
         if self.last.as_ref().is_none_or(|(known, _)| known != directory) {
-            let opened = match self.resolve(directory, DIRECTORY) {
+            let opened = match self.filesystem.resolve(directory) {
                 Err(Errno::NOENT | Errno::NOTDIR) => {
                     self.made += self.ensure_directory(directory)?;
-                    self.resolve(directory, DIRECTORY)
+                    self.filesystem.resolve(directory)
                 }
                 result => result,
             };
             let opened = opened.map_err(|error| on_entry("open the directory of", path, error))?;
             self.last = Some((directory.to_vec(), opened));
         }
-        let directory = self
-            .last
-            .as_ref()
-            .map_or(self.root.as_fd(), |(_, directory)| directory.as_fd());
-        Ok((directory, name))
+        let root = self.filesystem.root();
+        let directory = self.last.as_ref().map_or(root, |(_, directory)| directory);
+        Ok((&self.filesystem, directory, name))
     }
 
     /// Makes the directory `path` and those above it, as far as they are missing; returns how many were made. A whiteout in
@@ -144,34 +147,33 @@ impl Tree {
         if path.is_empty() {
             return Ok(Ensured::Present);
         }
-        let parent = self.resolve(directory, DIRECTORY)?;
-        let make = || rustix::fs::mkdirat(&parent, name, Mode::RWXU);
+        let filesystem = &self.filesystem;
+        let parent = filesystem.resolve(directory)?;
         let mut hides = false;
-        match make() {
-            Err(Errno::EXIST) => {
-                let stat = stat(&parent, name)?;
-                if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-                    return match self.resolve(path, DIRECTORY) {
+        match filesystem.make_directory(&parent, name) {
+            Err(Errno::EXIST) => match filesystem.kind(&parent, name)? {
+                Present::Symlink => {
+                    return match filesystem.resolve(path) {
                         Err(Errno::NOENT) => {
-                            let text = rustix::fs::readlinkat(&parent, name, Vec::new())?;
-                            Ok(Ensured::Dangling(names::follow(directory, text.to_bytes())))
+                            let text = filesystem.read_link(&parent, name)?;
+                            Ok(Ensured::Dangling(names::follow(directory, &text)))
                         }
                         result => result.map(|_| Ensured::Present),
                     };
                 }
-                if !is_whiteout(&stat) {
-                    return Ok(Ensured::Present);
+                Present::Whiteout => {
+                    filesystem.remove(&parent, name)?;
+                    filesystem.make_directory(&parent, name)?;
+                    hides = true;
                 }
-                rustix::fs::unlinkat(&parent, name, AtFlags::empty())?;
-                make()?;
-                hides = true;
-            }
+                Present::Directory | Present::Other => return Ok(Ensured::Present),
+            },
             result => result?,
         }
-        let directory = open_directory(&parent, name)?;
-        rustix::fs::fchmod(&directory, Mode::from_raw_mode(0o755))?;
+        let directory = filesystem.open_directory(&parent, name)?;
+        filesystem.open_to_all(&directory)?;
         if hides {
-            attributes::set_opaque(&directory)?;
+            filesystem.set_opaque(&directory)?;
             // It took the place of an inode that was counted.
             return Ok(Ensured::Present);
         }
@@ -179,74 +181,39 @@ impl Tree {
     }
 
     /// Opens the directory `path` itself for changing its attributes, not following a link in its last name.
-    pub(crate) fn open_directory(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+    pub(crate) fn open_directory(&self, path: &[u8]) -> Result<F::Directory, Errno> {
         if path.is_empty() {
-            return open_directory(&self.root, b".");
+            return self.filesystem.open_root();
         }
         let (parent, name) = self.find(path)?;
-        open_directory(&parent, name)
+        self.filesystem.open_directory(&parent, name)
     }
 
     /// Opens the directory that holds `path`, which must exist.
-    pub(crate) fn find<'a>(&self, path: &'a [u8]) -> Result<(OwnedFd, &'a [u8]), Errno> {
+    pub(crate) fn find<'a>(&self, path: &'a [u8]) -> Result<(F::Directory, &'a [u8]), Errno> {
         let (directory, name) = names::split(path);
-        Ok((self.resolve(directory, DIRECTORY)?, name))
+        Ok((self.filesystem.resolve(directory)?, name))
     }
 
     /// Tells whether `path` is a directory, not following a link.
     pub(crate) fn is_directory(&mut self, path: &[u8]) -> Result<bool, SnapshotError> {
-        let (parent, name) = self.locate(path)?;
-        let stat = stat(parent, name).map_err(|error| on_entry("look at", path, error))?;
-        Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+        let (filesystem, parent, name) = self.place(path)?;
+        let kind = filesystem.kind(parent, name);
+        Ok(kind.map_err(|error| on_entry("look at", path, error))? == Present::Directory)
     }
 
     /// Removes what is at `path`.
     pub(crate) fn clear(&mut self, path: &[u8]) -> Result<Cleared, SnapshotError> {
         let failed = |error| on_entry("replace", path, error);
-        let (parent, name) = self.locate(path)?;
-        let stat = stat(parent, name).map_err(failed)?;
-        let cleared = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => Cleared::Directory,
-            _ if is_whiteout(&stat) => Cleared::Whiteout,
-            _ => Cleared::File,
+        let (filesystem, parent, name) = self.place(path)?;
+        let cleared = match filesystem.kind(parent, name).map_err(failed)? {
+            Present::Directory => Cleared::Directory,
+            Present::Whiteout => Cleared::Whiteout,
+            Present::Symlink | Present::Other => Cleared::File,
         };
-        let name = CString::new(name).map_err(|_| failed(Errno::INVAL))?;
-        hyperbox_sys::tree::remove(parent, &name, &mut || ControlFlow::Continue(()))
-            .map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        filesystem.remove(parent, name).map_err(failed)?;
         // It may have been, or have led to, the directory used last.
         self.last = None;
         Ok(cleared)
     }
-
-    fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let path = if path.is_empty() { b".".as_slice() } else { path };
-        match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), BENEATH | self.bounds) {
-            Err(Errno::LOOP | Errno::NOTDIR) => self.resolve_links(path, flags),
-            result => result,
-        }
-    }
-
-    /// `EAGAIN` means that something was renamed meanwhile anywhere on the machine, so that `..` was not provably safe.
-    fn resolve_links(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        for _ in 0..64 {
-            match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), IN_ROOT | self.bounds) {
-                Err(Errno::AGAIN) => {}
-                result => return result,
-            }
-        }
-        Err(Errno::AGAIN)
-    }
-}
-
-fn open_directory(parent: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(parent, name, flags, Mode::empty())
-}
-
-fn stat(parent: impl AsFd, name: &[u8]) -> Result<Stat, Errno> {
-    rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
-}
-
-fn is_whiteout(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }

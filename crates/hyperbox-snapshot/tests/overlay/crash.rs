@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use hyperbox_core::seam::Snapshotter;
 
+use hyperbox_snapshot::LayerForm;
+
 use super::{open, require_root, stage, wait_until_empty};
 
 const ROOT: &str = "HYPERBOX_TEST_SNAPSHOT_ROOT";
@@ -19,7 +21,7 @@ async fn privileged_victim_stages_and_waits() {
         return;
     };
     let root = Path::new(&root);
-    let snapshotter = open(&root.join("snapshots"));
+    let snapshotter = open(&root.join("snapshots"), LayerForm::Erofs);
     let staged = stage(&snapshotter, &root.join("archive")).await;
     println!("\n{STAGED}");
     std::future::pending::<()>().await;
@@ -60,30 +62,30 @@ async fn privileged_killed_between_stage_and_commit() {
         1,
         "the killed process cannot have cleaned up"
     );
-    let snapshotter = open(&root.join("snapshots"));
+    let snapshotter = open(&root.join("snapshots"), LayerForm::Erofs);
     assert!(snapshotter.layers().await.unwrap().is_empty());
     assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
     wait_until_empty(&root.join("snapshots/trash"));
 
     let layer = super::add(&snapshotter, &root.join("archive")).await;
     drop(snapshotter);
-    let snapshotter = open(&root.join("snapshots"));
+    let snapshotter = open(&root.join("snapshots"), LayerForm::Erofs);
     assert!(
         snapshotter.has_layer(&layer),
         "a committed layer is there after a restart"
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn privileged_damaged_layers_are_discarded_at_open() {
-    require_root();
+both_forms!(privileged_damaged_layers_are_discarded_at_open,);
+
+async fn privileged_damaged_layers_are_discarded_at_open(form: LayerForm) {
     let directory = tempfile::tempdir().unwrap();
     let layers = directory.path().join("layers");
-    drop(open(directory.path()));
+    drop(open(directory.path(), form));
     std::fs::create_dir_all(layers.join("0123/diff")).unwrap();
     std::fs::create_dir_all(layers.join("4567/diff")).unwrap();
     std::fs::write(layers.join("4567/layer.json"), "{").unwrap();
-    let snapshotter = open(directory.path());
+    let snapshotter = open(directory.path(), form);
     assert!(snapshotter.layers().await.unwrap().is_empty());
     assert_eq!(std::fs::read_dir(&layers).unwrap().count(), 0);
     wait_until_empty(&directory.path().join("trash"));

@@ -9,7 +9,9 @@ use std::process::Command;
 
 use rustix::fs::{CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 
-use super::{add, open, require_root, tree};
+use hyperbox_snapshot::LayerForm;
+
+use super::{add, open, tree};
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
@@ -93,14 +95,14 @@ fn furnish(root: &Path) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn privileged_gnu_tar_agrees() {
-    require_root();
+both_forms!(privileged_gnu_tar_agrees,);
+
+async fn privileged_gnu_tar_agrees(form: LayerForm) {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("source");
     fs::create_dir(&source).unwrap();
     furnish(&source);
-    let snapshotter = open(&directory.path().join("snapshots"));
+    let snapshotter = open(&directory.path().join("snapshots"), form);
     let formats: &[(&str, &[&str])] = &[
         ("pax", &["--format=posix", "--xattrs", "--xattrs-include=*"]),
         (
@@ -163,13 +165,13 @@ async fn privileged_gnu_tar_agrees() {
         else {
             panic!("a layer's view is an overlay");
         };
-        let differences = tree::differences(&theirs, &lower[0]);
+        let differences = tree::differences(&theirs, &lower[0], form);
         assert!(
             differences.is_empty(),
             "{what}: GNU tar's tree first:\n{}",
             differences.join("\n")
         );
-        assert!(tree::describe(&theirs).len() > 8, "{what}");
+        assert!(tree::describe(&theirs, tree::Holes::Shown).len() > 8, "{what}");
         fs::remove_dir_all(&theirs).unwrap();
     }
 }

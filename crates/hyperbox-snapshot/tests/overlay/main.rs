@@ -1,21 +1,47 @@
 // SPDX-License-Identifier: MIT
-//! The overlay snapshotter on a real filesystem, with real overlays (attached to nothing) and GNU tar as the oracle.
+//! The overlay snapshotter on a real filesystem, with real overlays (attached to nothing) and GNU tar as the oracle. What holds for
+//! layers holds for both of their forms.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a test reports by panicking, in its helping functions too"
 )]
 
+/// Makes a test of each function for each form of layers.
+macro_rules! both_forms {
+    ($($test:ident),+ $(,)?) => {
+        mod directories {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                crate::require_root();
+                super::$test(hyperbox_snapshot::LayerForm::Directory).await;
+            })+
+        }
+        mod indexes {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                crate::require_root();
+                super::$test(hyperbox_snapshot::LayerForm::Erofs).await;
+            })+
+        }
+    };
+}
+
+mod caching;
+mod converted;
 mod crash;
 mod differential;
+mod full;
 mod merged;
+mod packed;
 mod tree;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use hyperbox_core::seam::{Snapshotter, StagedLayer};
-use hyperbox_snapshot::OverlaySnapshotter;
+use hyperbox_snapshot::{LayerForm, OverlaySnapshotter, Settings};
 use hyperbox_testkit::{conformance, unique_name, wait_for};
 use hyperbox_types::DiffId;
 
@@ -27,8 +53,12 @@ fn require_root() {
     );
 }
 
-fn open(root: &Path) -> OverlaySnapshotter {
-    OverlaySnapshotter::open(root).unwrap()
+fn open(root: &Path, form: LayerForm) -> OverlaySnapshotter {
+    let settings = Settings {
+        form,
+        ..Settings::default()
+    };
+    OverlaySnapshotter::open(root, settings).unwrap()
 }
 
 async fn stage(snapshotter: &OverlaySnapshotter, archive: &Path) -> Box<dyn StagedLayer> {
@@ -55,14 +85,26 @@ fn wait_until_empty(directory: &Path) {
     });
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn privileged_conforms() {
-    require_root();
+both_forms!(privileged_conforms);
+
+async fn privileged_conforms(form: LayerForm) {
     let directory = tempfile::tempdir().unwrap();
     conformance::snapshot::run(|| -> Arc<dyn Snapshotter> {
-        Arc::new(open(&directory.path().join(unique_name("snapshot"))))
+        Arc::new(open(&directory.path().join(unique_name("snapshot")), form))
     })
     .await;
+}
+
+#[test]
+fn privileged_probe_of_erofs_leaves_nothing() {
+    require_root();
+    let directory = tempfile::tempdir().unwrap();
+    let (root, attached) = (directory.path().join("root"), directory.path().join("attached"));
+    let place = hyperbox_snapshot::probe_erofs(&root, &attached).unwrap();
+    assert_eq!(place, hyperbox_snapshot::MountPlace::Detached, "what this kernel can");
+    assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0);
+    let error = hyperbox_snapshot::probe_erofs(Path::new("/proc/self"), &attached).unwrap_err();
+    assert!(error.to_string().contains("/proc/self"), "{error}");
 }
 
 #[test]

@@ -8,8 +8,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use hyperbox_snapshot::LayerForm;
+
+/// Whether it matters that a file has holes. EROFS counts them as blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holes {
+    Shown,
+    Passed,
+}
+
 /// Describes everything below `root` that a tar archive can carry, by path.
-pub(crate) fn describe(root: &Path) -> BTreeMap<PathBuf, String> {
+pub(crate) fn describe(root: &Path, holes: Holes) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     let mut links = BTreeMap::new();
     let mut waiting = vec![root.to_path_buf()];
@@ -26,7 +35,7 @@ pub(crate) fn describe(root: &Path) -> BTreeMap<PathBuf, String> {
                     .or_insert_with(Vec::new)
                     .push(relative.clone());
             }
-            found.insert(relative, describe_one(&path, &metadata));
+            found.insert(relative, describe_one(&path, &metadata, holes));
         }
     }
     // Names of one file are listed with each of them: which came first is no difference.
@@ -39,7 +48,7 @@ pub(crate) fn describe(root: &Path) -> BTreeMap<PathBuf, String> {
     found
 }
 
-fn describe_one(path: &Path, metadata: &std::fs::Metadata) -> String {
+fn describe_one(path: &Path, metadata: &std::fs::Metadata, holes: Holes) -> String {
     let mut text = format!(
         "mode {:o} owner {}:{} mtime {}.{:09} device {:x}",
         metadata.mode(),
@@ -54,8 +63,10 @@ fn describe_one(path: &Path, metadata: &std::fs::Metadata) -> String {
         let sum = content
             .iter()
             .fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
-        let sparse = metadata.blocks() * 512 < metadata.len();
-        write!(text, " length {} content {sum:x} sparse {sparse}", metadata.len()).unwrap();
+        write!(text, " length {} content {sum:x}", metadata.len()).unwrap();
+        if holes == Holes::Shown {
+            write!(text, " sparse {}", metadata.blocks() * 512 < metadata.len()).unwrap();
+        }
     } else if metadata.is_symlink() {
         write!(text, " to {:?}", std::fs::read_link(path).unwrap()).unwrap();
     }
@@ -81,8 +92,12 @@ fn attributes(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// Shows where two trees differ, empty when they are the same.
-pub(crate) fn differences(one: &Path, other: &Path) -> Vec<String> {
-    let [one, other] = [one, other].map(describe);
+pub(crate) fn differences(one: &Path, other: &Path, form: LayerForm) -> Vec<String> {
+    let holes = match form {
+        LayerForm::Directory => Holes::Shown,
+        LayerForm::Erofs => Holes::Passed,
+    };
+    let [one, other] = [one, other].map(|root| describe(root, holes));
     let names: std::collections::BTreeSet<&PathBuf> = one.keys().chain(other.keys()).collect();
     names
         .into_iter()

@@ -3,14 +3,15 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use hyperbox_core::DigestHasher;
 use hyperbox_core::seam::{BlobInfo, ContentError, ContentWriter};
 use hyperbox_types::{ByteSize, Digest, DigestAlgorithm};
-use sha2::{Digest as _, Sha256, Sha512};
 use tokio::task::JoinHandle;
 
 use super::{Layout, blocking, failed, finished};
@@ -18,40 +19,17 @@ use super::{Layout, blocking, failed, finished};
 /// How many bytes are collected before they are hashed and written.
 const BATCH: usize = 512 * 1024;
 
-enum Hasher {
-    Sha256(Sha256),
-    Sha512(Box<Sha512>),
-}
-
-impl Hasher {
-    fn new(algorithm: DigestAlgorithm) -> Self {
-        match algorithm {
-            DigestAlgorithm::Sha256 => Self::Sha256(Sha256::new()),
-            DigestAlgorithm::Sha512 => Self::Sha512(Box::default()),
-        }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha256(hasher) => hasher.update(bytes),
-            Self::Sha512(hasher) => hasher.update(bytes),
-        }
-    }
-
-    fn digest(self) -> Digest {
-        match self {
-            Self::Sha256(hasher) => Digest::from_sha256(hasher.finalize().into()),
-            Self::Sha512(hasher) => Digest::from_sha512(hasher.finalize().into()),
-        }
-    }
-}
+/// After so many bytes the disk is asked to begin, so that waiting for it at the commit is short.
+const BEGIN: u64 = 8 << 20;
 
 /// The file of a blob that is arriving; removed when dropped. It is made with the first bytes.
 pub(super) struct Ingest {
     layout: Arc<Layout>,
     expected: Digest,
-    hasher: Hasher,
+    hasher: DigestHasher,
     length: u64,
+    /// Up to where the disk was asked to write.
+    begun: u64,
     file: Option<(File, PathBuf)>,
 }
 
@@ -70,8 +48,9 @@ impl Ingest {
         Self {
             layout,
             expected: expected.clone(),
-            hasher: Hasher::new(expected.algorithm()),
+            hasher: DigestHasher::new(expected.algorithm()),
             length: 0,
+            begun: 0,
             file: None,
         }
     }
@@ -80,27 +59,49 @@ impl Ingest {
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
         let (file, path) = self.file()?;
-        file.write_all(bytes).map_err(failed("write", path))
+        file.write_all(bytes).map_err(failed("write", path))?;
+        self.begin_writing();
+        Ok(())
+    }
+
+    /// Has the disk begin with what it was not asked for yet, once that is worth it.
+    fn begin_writing(&mut self) {
+        let waiting = self.length - self.begun;
+        if waiting >= BEGIN
+            && let Some((file, _)) = &self.file
+        {
+            // A hint: where it fails, the commit waits longer.
+            drop(hyperbox_sys::writeback::start(file.as_fd(), self.begun, waiting));
+            self.begun = self.length;
+        }
     }
 
     fn file(&mut self) -> Result<&mut (File, PathBuf), ContentError> {
         if self.file.is_none() {
             let parent = self.layout.ingest();
-            let path = parent.join(crate::random::name().map_err(failed("name a file in", &parent))?);
-            let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
-            self.file = Some((file.map_err(failed("create", &path))?, path));
+            let name = crate::random::name().map_err(failed("name a file in", &parent))?;
+            let path = parent.join(&name);
+            // Told before it is there: whoever looks for strays must not take it for one.
+            self.layout.arriving().insert(name);
+            match File::options().write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => self.file = Some((file, path)),
+                Err(error) => {
+                    self.layout.has_arrived(&path);
+                    return Err(failed("create", &path)(error));
+                }
+            }
         }
         Ok(self.file.as_mut().expect("it was made above"))
     }
 
     /// Verifies and publishes. Whatever goes wrong, dropping removes the file.
-    fn commit(mut self, size: Option<ByteSize>) -> Result<BlobInfo, ContentError> {
+    fn commit(mut self, size: Option<ByteSize>, former: Former) -> Result<BlobInfo, ContentError> {
         let mismatch = |expected: String, actual: String| ContentError::Mismatch { expected, actual };
         if let Some(size) = size.filter(|size| size.0 != self.length) {
             return Err(mismatch(format!("{} bytes", size.0), format!("{} bytes", self.length)));
         }
         self.file()?;
-        let hasher = std::mem::replace(&mut self.hasher, Hasher::new(DigestAlgorithm::Sha256));
+        let hasher = std::mem::replace(&mut self.hasher, DigestHasher::new(DigestAlgorithm::Sha256));
         let actual = hasher.digest();
         if actual != self.expected {
             return Err(mismatch(self.expected.to_string(), actual.to_string()));
@@ -110,7 +111,7 @@ impl Ingest {
             size: ByteSize(self.length),
         };
         let target = self.layout.blob(&self.expected);
-        if target.exists() {
+        if former == Former::Kept && target.exists() {
             return Ok(info);
         }
         if let Some((file, path)) = &self.file {
@@ -118,6 +119,7 @@ impl Ingest {
             hyperbox_core::failpoint!("content.before-rename");
             // Another writer of the same digest may have been faster; replacing its file by the same bytes changes nothing.
             std::fs::rename(path, &target).map_err(failed("commit", &target))?;
+            self.layout.has_arrived(path);
         }
         self.file = None;
         let directory = self.layout.directory(self.expected.algorithm());
@@ -128,13 +130,23 @@ impl Ingest {
     }
 }
 
+/// What becomes of a blob of the same digest that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Former {
+    Kept,
+    /// Its name goes over to the new file in one step.
+    Replaced,
+}
+
 impl Drop for Ingest {
     fn drop(&mut self) {
-        if let Some((_, path)) = self.file.take()
-            && let Err(error) = std::fs::remove_file(&path)
-        {
+        let Some((_, path)) = self.file.take() else {
+            return;
+        };
+        if let Err(error) = std::fs::remove_file(&path) {
             tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished blob; the next start does");
         }
+        self.layout.has_arrived(&path);
     }
 }
 
@@ -175,6 +187,18 @@ impl Writer {
             }
         }
     }
+
+    async fn finish(&mut self, size: Option<ByteSize>, former: Former) -> Result<BlobInfo, ContentError> {
+        let (mut ingest, _) = self.settle().await?;
+        let rest = std::mem::take(&mut self.batch);
+        blocking(move || {
+            if !rest.is_empty() {
+                ingest.append(&rest)?;
+            }
+            ingest.commit(size, former)
+        })
+        .await
+    }
 }
 
 #[async_trait]
@@ -203,14 +227,10 @@ impl ContentWriter for Writer {
     }
 
     async fn commit(mut self: Box<Self>, size: Option<ByteSize>) -> Result<BlobInfo, ContentError> {
-        let (mut ingest, _) = self.settle().await?;
-        let rest = std::mem::take(&mut self.batch);
-        blocking(move || {
-            if !rest.is_empty() {
-                ingest.append(&rest)?;
-            }
-            ingest.commit(size)
-        })
-        .await
+        self.finish(size, Former::Kept).await
+    }
+
+    async fn replace(mut self: Box<Self>, size: Option<ByteSize>) -> Result<BlobInfo, ContentError> {
+        self.finish(size, Former::Replaced).await
     }
 }

@@ -79,3 +79,20 @@ async fn large_blobs_and_sha512() {
     writer.commit(Some(ByteSize(bytes.len() as u64))).await.unwrap();
     assert!(store.read(&digest, ByteSize(6_000_000)).await.unwrap() == bytes);
 }
+
+#[tokio::test]
+async fn damaged_bytes_are_replaced_and_only_by_those_of_the_digest() {
+    let root = tempfile::tempdir().unwrap();
+    let store = FileContent::open(root.path()).unwrap();
+    let digest = Digest::from_sha256(Sha256::digest(b"whole").into());
+    let path = root.path().join("blobs/sha256").join(digest.hex());
+    std::fs::write(&path, "wh0le").unwrap();
+    for (text, expected) in [("other", "wh0le"), ("whole", "whole")] {
+        let mut writer = store.writer(&digest).await.unwrap();
+        writer.write(text.as_bytes()).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "wh0le", "before it is known");
+        assert_eq!(writer.replace(None).await.is_ok(), text == expected);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+    }
+    assert_eq!(std::fs::read_dir(root.path().join("ingest")).unwrap().count(), 0);
+}

@@ -60,8 +60,20 @@ fn run(connection: &Connection, changed: &Receiver<()>, delay: Duration) {
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
             .is_ok()
         {}
-        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())) {
+        let copied = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| {
+            let (all, copied): (i64, i64) = (row.get(1)?, row.get(2)?);
+            Ok(all == copied)
+        });
+        let result = copied.and_then(|all| if all { begin_log_anew(connection) } else { Ok(()) });
+        if let Err(error) = result {
             tracing::warn!(%error, "cannot copy the database's log; the next change tries again");
         }
     }
+}
+
+/// Writes something that changes nothing. Whoever writes first after the whole log was copied begins it anew, and waits for the disk
+/// between its header and the first page (<https://www.sqlite.org/wal.html>): better this thread than a start.
+fn begin_log_anew(connection: &Connection) -> rusqlite::Result<()> {
+    let version: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    connection.pragma_update(None, "user_version", version)
 }

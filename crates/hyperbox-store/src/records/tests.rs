@@ -103,3 +103,21 @@ fn newer_and_foreign_databases_are_refused() {
     let missing = directory.path().join("no/such/directory/x.db");
     assert_eq!(SqliteRecords::open(&missing).unwrap_err().kind, ErrorKind::NotFound);
 }
+
+/// The salts in the header of the log change when it begins anew (<https://www.sqlite.org/fileformat2.html#walformat>), and then SQLite syncs it.
+#[test]
+fn no_change_waits_for_the_disk_after_a_pause() {
+    let directory = tempfile::tempdir().unwrap();
+    let records = SqliteRecords::open(&directory.path().join("records.db")).unwrap();
+    let salts = || std::fs::read(directory.path().join("records.db-wal")).unwrap()[16..24].to_vec();
+    records.apply(&[put("a", "1")]).unwrap();
+    let first = salts();
+    wait_for("a new beginning of the log", || {
+        let now = salts();
+        if now == first { Err(format!("{now:?}")) } else { Ok(()) }
+    });
+    let begun = salts();
+    records.apply(&[put("b", "2")]).unwrap();
+    assert_eq!(salts(), begun);
+    assert_eq!(records.load(Table::Images).unwrap().len(), 2);
+}
