@@ -68,7 +68,11 @@ fn once(
         spec: serde_json::from_value(specification)?,
         rootfs: RootMount::Overlay {
             lower: vec![lower.to_owned()],
-            writable: Some(WritableLayer { upper, work }),
+            writable: Some(WritableLayer {
+                upper,
+                work,
+                volatile: false,
+            }),
         },
         user: UserSpec::default(),
         stdio: StdioPlan::Streams {
@@ -77,6 +81,7 @@ fn once(
             stderr: null()?,
         },
         network_namespace: None,
+        filter: None,
     };
     let begin = Instant::now();
     let container = start(request)?;

@@ -58,6 +58,25 @@ pub struct Process {
     terminal: Option<OwnedFd>,
 }
 
+/// What of a first process has to be asked while it surely lives.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) start_time: u64,
+    mounts: Option<OwnedFd>,
+}
+
+impl Identity {
+    /// Asks for that of a process that was cloned into these new namespaces.
+    pub(crate) fn of(pid: u32, new: NewNamespaces) -> Self {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let mounts = || rustix::fs::open(format!("/proc/{pid}/ns/mnt"), flags, Mode::empty()).ok();
+        Self {
+            start_time: start_time(pid).unwrap_or(0),
+            mounts: new.contains(NewNamespaces::MOUNT).then(mounts).flatten(),
+        }
+    }
+}
+
 impl Process {
     pub(crate) fn new(pid: u32, pidfd: OwnedFd, terminal: Option<OwnedFd>) -> Self {
         Self { pid, pidfd, terminal }
@@ -90,11 +109,12 @@ impl Process {
 impl Container {
     pub(crate) fn new(
         spawned: Spawned,
+        identity: Identity,
         terminal: Option<OwnedFd>,
         cgroups: Cgroups,
         filter: Option<Filter>,
         namespaces: &NamespacePlan,
-    ) -> Result<Self, StartError> {
+    ) -> Self {
         let kinds = [
             NewNamespaces::MOUNT,
             NewNamespaces::UTS,
@@ -110,17 +130,14 @@ impl Container {
                 namespaces.separates(*kind) || (*kind == NewNamespaces::NETWORK && namespaces.network_is_separate())
             })
             .fold(NewNamespaces::default(), NewNamespaces::with);
-        let pid = spawned.pid;
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        Ok(Self {
-            // A process that has ended already has no namespaces to hold any more.
-            _mounts: rustix::fs::open(format!("/proc/{pid}/ns/mnt"), flags, Mode::empty()).ok(),
-            start_time: start_time(pid).unwrap_or(0),
+        Self {
+            _mounts: identity.mounts,
+            start_time: identity.start_time,
             init: Process::from_spawned(spawned, terminal),
             cgroups,
             filter,
             namespaces: separate,
-        })
+        }
     }
 
     /// Returns the id of the first process in the caller's pid namespace.
@@ -225,7 +242,7 @@ impl Container {
         adjust_oom_score(pid, &process)?;
         self.cgroups.join(pid, born)?;
         report::send_go(ours.as_fd());
-        let terminal = listen(ours.as_fd(), &process, None)?;
+        let terminal = listen(ours.as_fd(), &process, None, || {})?;
         Ok(Process::from_spawned(hold.release_process(), terminal))
     }
 

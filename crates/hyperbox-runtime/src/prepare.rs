@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use hyperbox_sys::mount_attributes::{Attributes, Change, Propagation, Reach, change_mount};
 use hyperbox_sys::spawn::NewNamespaces;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::mount::MountFlags;
 
 use crate::cgroup::Cgroups;
@@ -18,7 +18,7 @@ use crate::error::StartError;
 use crate::plan::Plan;
 use crate::plan::mounts::{Content, MountPlan};
 use crate::plan::target::{Target, TargetKind, c_string};
-use crate::rootfs::detached_bind;
+use crate::rootfs::{detached_beneath, detached_bind, detached_layers};
 
 /// Prepares a container around an already made root.
 pub(crate) fn prepare(
@@ -70,7 +70,10 @@ fn prepare_mount(
     mounts: &mut Vec<ChildMount>,
 ) -> Result<(), StartError> {
     match &plan.content {
-        Content::Bind { source, reach } => mounts.push(bind(plan, source, *reach, index)?),
+        Content::Bind { .. } | Content::Layers { .. } => {
+            let tree = shown_tree(plan)?;
+            mounts.extend(tree.map(|tree| attached(plan, tree, index)).transpose()?);
+        }
         Content::FileSystem {
             kind,
             source,
@@ -97,20 +100,37 @@ fn prepare_mount(
     Ok(())
 }
 
-fn bind(plan: &MountPlan, source: &Path, reach: Reach, index: usize) -> Result<ChildMount, StartError> {
+/// Attaches what was made beforehand.
+fn attached(plan: &MountPlan, tree: OwnedFd, index: usize) -> Result<ChildMount, StartError> {
+    let status = rustix::fs::fstat(&tree).map_err(|error| StartError::system(plan.to_string(), error))?;
+    let kind = match FileType::from_raw_mode(status.st_mode) {
+        FileType::Directory => TargetKind::Directory,
+        _ => TargetKind::File,
+    };
+    Ok(ChildMount {
+        target: target(&plan.destination, kind)?,
+        action: MountAction::Attach(tree),
+        index,
+    })
+}
+
+/// Returns the detached tree that a mount shows, with all its attributes; nothing for one that the child makes.
+pub(crate) fn shown_tree(plan: &MountPlan) -> Result<Option<OwnedFd>, StartError> {
     let failed = |error: std::io::Error| StartError::system(plan.to_string(), error);
-    let directory = std::fs::metadata(source).map_err(failed)?.is_dir();
-    let private = Change {
-        propagation: Some(Propagation::Private),
+    // A copy of a shared mount is its peer: everything asked for below happens to the copy only, but mounts would propagate.
+    let start = Change {
+        propagation: plan.propagation.is_none().then_some(Propagation::Private),
         ..Change::default()
     };
-    // A copy of a shared mount is its peer: everything asked for below happens to the copy only, but mounts would propagate.
-    let start = if plan.propagation.is_some() {
-        Change::default()
-    } else {
-        private
+    let tree = match &plan.content {
+        Content::Bind { source, reach, subpath } => match subpath {
+            Some(path) => detached_beneath(source, path, *reach, &start),
+            None => detached_bind(source, *reach, &start),
+        },
+        Content::Layers { lower, subpath } => detached_layers(lower, subpath.as_deref(), &start),
+        Content::FileSystem { .. } | Content::Cgroups { .. } => return Ok(None),
     };
-    let tree = detached_bind(source, reach, &start).map_err(failed)?;
+    let tree = tree.map_err(failed)?;
     if !plan.change.is_empty() {
         change_mount(tree.as_fd(), Reach::Mount, &plan.change, None).map_err(failed)?;
     }
@@ -124,16 +144,7 @@ fn bind(plan: &MountPlan, source: &Path, reach: Reach, index: usize) -> Result<C
         };
         change_mount(tree.as_fd(), reach, &change, None).map_err(failed)?;
     }
-    let kind = if directory {
-        TargetKind::Directory
-    } else {
-        TargetKind::File
-    };
-    Ok(ChildMount {
-        target: target(&plan.destination, kind)?,
-        action: MountAction::Attach(tree),
-        index,
-    })
+    Ok(Some(tree))
 }
 
 /// The container's own groups, and nothing above them: on version 2 its directory, on version 1 a tmpfs with one directory per

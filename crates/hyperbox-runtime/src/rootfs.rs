@@ -13,9 +13,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use hyperbox_sys::mount_attributes::{Attributes, Change, Propagation, Reach, change_mount};
+use hyperbox_sys::mount_view::{self, Submounts};
 use hyperbox_sys::spawn::{NewNamespaces, spawn};
 use hyperbox_types::{RootMount, WritableLayer};
-use rustix::fs::CWD;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
@@ -58,11 +59,61 @@ pub(crate) fn detached_bind(source: &Path, reach: Reach, change: &Change) -> io:
     if reach == Reach::Tree {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    let tree = rustix::mount::open_tree(CWD, source, flags)?;
+    let tree = match (rustix::mount::open_tree(CWD, source, flags), of_process(source)) {
+        // It is in the mount namespace of another container, whose members alone may copy it.
+        (Err(Errno::INVAL), Some((pid, path))) => mount_view::copy_from_process(pid, path, submounts(reach))?,
+        (tree, _) => tree?,
+    };
     if !change.is_empty() {
         change_mount(tree.as_fd(), reach, change, None)?;
     }
     Ok(tree)
+}
+
+/// Copies what is at a path beneath a source, however others rename and link things there meanwhile.
+pub(crate) fn detached_beneath(source: &Path, path: &Path, reach: Reach, change: &Change) -> io::Result<OwnedFd> {
+    let submounts = submounts(reach);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(CWD, source, flags, Mode::empty())?;
+    let tree = match mount_view::copy_beneath(&directory, path, submounts) {
+        // It is in the mount namespace of another container.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => {
+            mount_view::part_of(detached_bind(source, reach, &Change::default())?, path, submounts)?
+        }
+        tree => tree?,
+    };
+    if !change.is_empty() {
+        change_mount(tree.as_fd(), reach, change, None)?;
+    }
+    Ok(tree)
+}
+
+/// Mounts directories, the uppermost first, over each other without attaching them; of that, what is at a path.
+pub(crate) fn detached_layers(lower: &[PathBuf], path: Option<&Path>, change: &Change) -> io::Result<OwnedFd> {
+    let whole = detached_overlay(lower, None)?;
+    let tree = match path {
+        Some(path) => mount_view::part_of(whole, path, Submounts::Included)?,
+        None => whole,
+    };
+    if !change.is_empty() {
+        change_mount(tree.as_fd(), Reach::Tree, change, None)?;
+    }
+    Ok(tree)
+}
+
+fn submounts(reach: Reach) -> Submounts {
+    match reach {
+        Reach::Tree => Submounts::Included,
+        Reach::Mount => Submounts::LeftOut,
+    }
+}
+
+/// Returns the process and the path in its root that `/proc/PID/root/PATH` means.
+fn of_process(source: &Path) -> Option<(u32, &Path)> {
+    let mut parts = source.strip_prefix("/proc").ok()?.components();
+    let pid = parts.next()?.as_os_str().to_str()?.parse().ok()?;
+    let root = parts.next()?.as_os_str() == "root";
+    root.then_some((pid, parts.as_path()))
 }
 
 fn detached_overlay(lower: &[PathBuf], writable: Option<&WritableLayer>) -> io::Result<OwnedFd> {
@@ -108,6 +159,14 @@ fn overlay_by_string(lower: &[PathBuf], writable: Option<&WritableLayer>) -> Res
 fn finish_overlay(context: &OwnedFd, writable: Option<&WritableLayer>) -> Result<OwnedFd, Errno> {
     let mut attributes = MountAttrFlags::empty();
     if let Some(writable) = writable {
+        if writable.volatile {
+            forget_volatile(writable)?;
+            // Kernels before 5.10 do not know it: then the unmount writes to the disk what nobody will read.
+            match rustix::mount::fsconfig_set_flag(context.as_fd(), "volatile") {
+                Err(Errno::INVAL) | Ok(()) => {}
+                Err(error) => return Err(error),
+            }
+        }
         rustix::mount::fsconfig_set_string(context.as_fd(), "upperdir", &writable.upper)?;
         rustix::mount::fsconfig_set_string(context.as_fd(), "workdir", &writable.work)?;
     } else {
@@ -116,6 +175,24 @@ fn finish_overlay(context: &OwnedFd, writable: Option<&WritableLayer>) -> Result
     rustix::mount::fsconfig_set_string(context.as_fd(), "source", "overlay")?;
     rustix::mount::fsconfig_create(context.as_fd())?;
     rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+/// Allows what was mounted with `volatile` to be mounted again. The kernel leaves a mark so that nobody trusts it after a crash of
+/// the machine (overlayfs.rst, "Volatile mount"); the engine removes such containers then instead of starting them.
+fn forget_volatile(writable: &WritableLayer) -> Result<(), Errno> {
+    let incompatible = writable.work.join("work/incompat");
+    let volatile = incompatible.join("volatile");
+    for (path, flags) in [
+        (volatile.join("dirty"), AtFlags::empty()),
+        (volatile, AtFlags::REMOVEDIR),
+        (incompatible, AtFlags::REMOVEDIR),
+    ] {
+        match rustix::fs::unlinkat(CWD, &path, flags) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Joins layers with colons, escaping those (and backslashes) in names as overlayfs reads them.
@@ -223,6 +300,7 @@ mod tests {
         let writable = WritableLayer {
             upper: directory.path().join("upper"),
             work: directory.path().join("work"),
+            volatile: false,
         };
         std::fs::create_dir(&writable.upper).unwrap();
         for mount in [
@@ -247,6 +325,33 @@ mod tests {
         }
         let missing = overlay_by_mount(&["/no/such".into(), "/layer".into()], None).unwrap_err();
         assert_eq!(missing.raw_os_error(), Some(2));
+    }
+
+    #[test]
+    fn privileged_a_volatile_layer_is_mounted_again() {
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "this test needs root: run it with `sudo`"
+        );
+        let directory = tempfile::tempdir_in("/var/tmp").unwrap();
+        let made = |name: &str| {
+            let path = directory.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            path
+        };
+        let lower = [made("lower")];
+        let writable = WritableLayer {
+            upper: made("upper"),
+            work: made("work"),
+            volatile: true,
+        };
+        for round in ["first", "second"] {
+            let mount = overlay_by_layers(&lower, Some(&writable)).unwrap();
+            let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&mount));
+            std::fs::write(format!("{path}/{round}"), round).unwrap();
+            assert!(writable.work.join("work/incompat/volatile").is_dir());
+        }
+        assert!(writable.upper.join("first").exists() && writable.upper.join("second").exists());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use oci_spec::runtime::{LinuxResources, Spec};
 
 use crate::cgroup::Cgroups;
 use crate::child::{self, ContainerSetup, Entry, Job, Streams};
-use crate::container::{Container, Process};
+use crate::container::{Container, Identity, Process};
 use crate::error::StartError;
 use crate::explain::explain;
 use crate::hold::{Hold, reap};
@@ -30,6 +30,7 @@ use crate::prepare::{open_namespace, prepare};
 use crate::report::{self, Heard};
 use crate::seccomp::Filter;
 use crate::user::resolve_user;
+use crate::watch::{Born, Step, Unwatched, Watch};
 
 /// What to start.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct StartRequest {
     pub stdio: StdioPlan,
     /// The network namespace to join, in place of what the specification says.
     pub network_namespace: Option<OwnedFd>,
+    /// The system call filter, in place of what the specification says.
+    pub filter: Option<Filter>,
 }
 
 /// Where the standard streams of a process lead.
@@ -70,12 +73,21 @@ pub enum StdioPlan {
 /// # Errors
 /// Anything that kept the command from running. Nothing is left then: no process, mount, cgroup or namespace.
 pub fn start(request: StartRequest) -> Result<Container, StartError> {
+    start_watched(request, &mut Unwatched)
+}
+
+/// [`start`] that somebody follows.
+///
+/// # Errors
+/// Those of [`start`], and what [`Watch::born`] returns, after which nothing is left either.
+pub fn start_watched(request: StartRequest, watch: &mut dyn Watch) -> Result<Container, StartError> {
     let StartRequest {
         spec,
         rootfs,
         user,
         stdio,
         network_namespace,
+        filter,
     } = request;
     let plan = Plan::new(&spec, network_namespace.is_some())?;
     let process = spec
@@ -83,30 +95,42 @@ pub fn start(request: StartRequest) -> Result<Container, StartError> {
         .as_ref()
         .ok_or_else(|| StartError::invalid("there is no process"))?;
     let linux = spec.linux().as_ref();
-    let filter = linux
-        .and_then(|linux| linux.seccomp().as_ref())
-        .map(Filter::compile)
-        .transpose()?;
+    let own = linux.and_then(|linux| linux.seccomp().as_ref());
+    let filter = match filter {
+        Some(filter) => Some(filter),
+        None => own.map(Filter::compile).transpose()?,
+    };
+    watch.passed(Step::Planned);
     let root = crate::rootfs::detached_root(&rootfs)?;
     let user = resolve_user(root.as_fd(), &user)?;
+    watch.passed(Step::RootMounted);
     let mut process = ProcessPlan::new(process, &user)?;
     if process.apparmor.is_some() && !apparmor_enabled() {
         process.apparmor = None;
     }
     let resources = linux.and_then(|linux| linux.resources().clone()).unwrap_or_default();
     let mut hold = Hold::new(make_cgroups(&plan, &resources)?);
+    watch.passed(Step::CgroupsMade);
     let streams = OpenStreams::new(stdio)?;
     let setup = prepare(plan, root, hold.cgroups(), network_namespace)?;
+    watch.passed(Step::Prepared);
     let launch = Launch {
         setup: &setup,
         process: &process,
         filter: filter.as_ref(),
         streams: streams.borrow(),
     };
-    let terminal = launch.run(&mut hold)?;
+    let (terminal, identity) = launch.run(&mut hold, watch)?;
     let namespaces = setup.plan.namespaces.clone();
     let (spawned, cgroups) = hold.release();
-    Container::new(spawned, terminal, cgroups, filter, &namespaces)
+    Ok(Container::new(
+        spawned,
+        identity,
+        terminal,
+        cgroups,
+        filter,
+        &namespaces,
+    ))
 }
 
 fn make_cgroups(plan: &Plan, resources: &LinuxResources) -> Result<Cgroups, StartError> {
@@ -126,7 +150,7 @@ struct Launch<'a> {
 
 impl Launch<'_> {
     /// Clones the child and brings it to its command. Returns the terminal, if it has one.
-    fn run(&self, hold: &mut Hold) -> Result<Option<OwnedFd>, StartError> {
+    fn run(&self, hold: &mut Hold, watch: &mut dyn Watch) -> Result<(Option<OwnedFd>, Identity), StartError> {
         let namespaces = &self.setup.plan.namespaces;
         let (ours, theirs) = report::pair().map_err(|error| StartError::system("make a socket pair", error))?;
         let job = Job {
@@ -145,13 +169,27 @@ impl Launch<'_> {
         drop(theirs);
         let born = spawned.in_cgroup;
         let pid = hold.own(spawned);
+        watch.passed(Step::Cloned);
         if let Some((uid_map, gid_map)) = &namespaces.id_maps {
             write_id_maps(pid, uid_map, gid_map)?;
         }
         adjust_oom_score(pid, self.process)?;
         hold.cgroups().join(pid, born)?;
+        watch.passed(Step::CgroupsJoined);
         report::send_go(ours.as_fd());
-        listen(ours.as_fd(), self.process, Some(self.setup))
+        // While the child makes its mounts; afterwards a short-lived command would be gone.
+        let identity = Identity::of(pid, new);
+        let born = Born {
+            pid,
+            start_time: identity.start_time,
+            cgroups: hold.cgroups(),
+        };
+        let noted = watch.born(born);
+        noted.map_err(|error| StartError::system("note the new container", error))?;
+        let on_ready = || watch.passed(Step::Ready);
+        let terminal = listen(ours.as_fd(), self.process, Some(self.setup), on_ready)?;
+        watch.passed(Step::Executed);
+        Ok((terminal, identity))
     }
 
     fn pid_namespace(&self) -> Result<Option<OwnedFd>, StartError> {
@@ -166,13 +204,17 @@ pub(crate) fn listen(
     socket: BorrowedFd<'_>,
     process: &ProcessPlan,
     setup: Option<&ContainerSetup>,
+    mut on_ready: impl FnMut(),
 ) -> Result<Option<OwnedFd>, StartError> {
     let (mut terminal, mut ready) = (None, false);
     loop {
         match report::hear(socket).map_err(|error| StartError::system("hear from the new process", error))? {
             Heard::Terminal(master) => terminal = Some(master),
             Heard::Failure(failure) => return Err(explain(failure, process, setup)),
-            Heard::Ready => ready = true,
+            Heard::Ready => {
+                ready = true;
+                on_ready();
+            }
             Heard::End if ready => return Ok(terminal),
             Heard::End => return Err(StartError::Vanished),
         }

@@ -48,7 +48,7 @@ fn privileged_commands_that_cannot_run() {
             "exec: \"nosuch\": executable file not found in $PATH",
         ),
         ("/x", missing, "exec: \"/x\": stat /x: no such file or directory"),
-        ("/etc", refused, "exec: \"/etc\": is a directory"),
+        ("/etc", refused, "exec: \"/etc\": is a directory: permission denied"),
         ("/bin/noexec", refused, "exec: \"/bin/noexec\": permission denied"),
         (
             "noexec",

@@ -30,6 +30,7 @@ fn layered(rootfs: &Rootfs, count: usize, writable: bool) -> RootMount {
         writable: writable.then(|| WritableLayer {
             upper: rootfs.upper(),
             work: rootfs.beside("work"),
+            volatile: false,
         }),
     }
 }

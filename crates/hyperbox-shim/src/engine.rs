@@ -2,16 +2,15 @@
 //! What runs the container: the embedded runtime or an external program, behind one set of verbs.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
-use hyperbox_runtime::{CgroupError, Cgroups, Container, ExecRequest, StartError, StartRequest, StdioPlan};
+use hyperbox_runtime::{CgroupError, Cgroups, Container, ExecRequest, Filter, StartError, StartRequest, StdioPlan};
 use hyperbox_types::shim::{CgroupStats, Launch, RuntimeChoice, ShimError, UserSpec};
 use hyperbox_types::{ErrorKind, Signal};
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Process, Spec};
 
 use crate::external::External;
 use crate::failure::{chained, failure, system};
-use crate::run_directory::RunDirectory;
+use crate::shim::Noted;
 
 /// A running container.
 #[derive(Debug)]
@@ -35,14 +34,23 @@ pub(crate) struct Started {
     pub(crate) terminal: Option<OwnedFd>,
 }
 
-/// Starts the container's first process.
+/// What a container is to be.
+pub(crate) struct Specified {
+    /// The specification.
+    pub(crate) spec: Spec,
+    /// Its system call filter, if that is compiled already.
+    pub(crate) filter: Option<Filter>,
+}
+
+/// Starts the container's first process, and notes it before its command runs, or as soon as an external program tells of it.
 pub(crate) fn start(
     launch: &Launch,
-    spec: Spec,
-    directory: &RunDirectory,
+    specified: Specified,
+    noted: &mut Noted<'_>,
     stdio: StdioPlan,
     network_namespace: Option<OwnedFd>,
 ) -> Result<(Engine, Started), ShimError> {
+    let Specified { spec, filter } = specified;
     match &launch.runtime {
         RuntimeChoice::Embedded => {
             let request = StartRequest {
@@ -51,8 +59,10 @@ pub(crate) fn start(
                 user: launch.user.clone(),
                 stdio,
                 network_namespace,
+                filter,
             };
-            let mut container = hyperbox_runtime::start(request).map_err(|error| start_failed(&error))?;
+            let started = hyperbox_runtime::start_watched(request, noted);
+            let mut container = started.map_err(|error| start_failed(&error))?;
             let started = Started {
                 pid: container.pid(),
                 pidfd: clone_pidfd(container.pidfd())?,
@@ -62,9 +72,16 @@ pub(crate) fn start(
             Ok((Engine::Embedded(Box::new(container)), started))
         }
         RuntimeChoice::External { program, arguments } => {
+            let directory = noted.directory();
             let (external, started) =
                 External::start(launch, program, arguments, spec, directory, stdio, network_namespace)?;
-            Ok((Engine::External(Box::new(external)), started))
+            let mut engine = Engine::External(Box::new(external));
+            if let Err(error) = noted.note(started.pid, started.start_time, engine.cgroups()) {
+                engine.kill_all();
+                engine.clean_up();
+                return Err(system("cannot write the launch record", error));
+            }
+            Ok((engine, started))
         }
     }
 }
@@ -152,11 +169,6 @@ impl Engine {
         }
     }
 
-    /// Returns the directories of the container's cgroups.
-    pub(crate) fn cgroup_paths(&self) -> &[PathBuf] {
-        self.cgroups().paths()
-    }
-
     /// Returns how many processes the kernel has killed for want of memory.
     pub(crate) fn oom_kills(&self) -> u64 {
         self.cgroups().oom_kills()
@@ -180,7 +192,8 @@ impl Engine {
         }
     }
 
-    fn cgroups(&self) -> &Cgroups {
+    /// Returns the container's cgroups.
+    pub(crate) fn cgroups(&self) -> &Cgroups {
         match self {
             Self::Embedded(container) => container.cgroups(),
             Self::External(external) => external.cgroups(),

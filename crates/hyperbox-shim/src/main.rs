@@ -5,8 +5,8 @@
 //! hyperbox-shim launcher     serves launch requests on the socket that is its standard input
 //! ```
 //!
-//! One program, two processes: the *launcher* forks a *shim* for each container. Both have one thread and block only in `poll`
-//! (or, the launcher, in `recvmsg`); a shim's private memory stays under a megabyte or two. Shims outlive launcher and daemon.
+//! One program, two processes: the *launcher* forks a *shim* for each container, ahead while containers are started. Both have one
+//! thread and block only in `poll` (or, the launcher, until its spare shim has a container); a shim's private memory stays under a megabyte or two. Shims outlive launcher and daemon.
 #![forbid(unsafe_code)]
 
 mod client;
@@ -14,15 +14,18 @@ mod connection;
 mod engine;
 mod external;
 mod failure;
+mod filters;
 mod init;
 mod launcher;
 mod log;
+mod marks;
 mod oom;
 mod proc_stat;
 mod process_io;
 mod requests;
 mod run_directory;
 mod shim;
+mod spare;
 mod stdio;
 mod supervised;
 mod supervisor;

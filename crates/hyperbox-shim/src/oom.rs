@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 
@@ -27,11 +27,9 @@ pub(crate) enum OomWatch {
 }
 
 impl OomWatch {
-    /// Watches the cgroup with a memory controller among these; `None` when there is none.
-    pub(crate) fn open(cgroups: &[PathBuf]) -> Option<Self> {
-        cgroups
-            .iter()
-            .find_map(|directory| Self::version2(directory).or_else(|_| Self::version1(directory)).ok())
+    /// Watches a cgroup that has a memory controller.
+    pub(crate) fn open(cgroup: &Path) -> io::Result<Self> {
+        Self::version2(cgroup).or_else(|_| Self::version1(cgroup))
     }
 
     /// Returns what to poll for.

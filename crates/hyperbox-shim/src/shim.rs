@@ -6,11 +6,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use hyperbox_sys::{fork, message, signals};
+use hyperbox_runtime::{Born, Cgroups, Filter, Step, Watch};
+use hyperbox_sys::{message, signals};
 use hyperbox_types::ErrorKind;
 use hyperbox_types::shim::{
-    FdRole, LAUNCH_FILE, Launch, LaunchRecord, MAX_MESSAGE, SOCKET_NAME, ShimError, ShimMessage,
+    FdRole, LAUNCH_FILE, Launch, LaunchRecord, MAX_MESSAGE, RuntimeChoice, SOCKET_NAME, ShimError, ShimMessage,
 };
+use hyperbox_types::trace::Party;
 use oci_spec::runtime::Spec;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -19,6 +21,7 @@ use crate::engine;
 use crate::failure::{failure, system};
 use crate::init;
 use crate::log::Log;
+use crate::marks::Marks;
 use crate::requests::clients;
 use crate::run_directory::RunDirectory;
 use crate::stdio;
@@ -35,27 +38,47 @@ struct Passed {
     attached: Vec<OwnedFd>,
 }
 
-/// Lives the life of a shim in a freshly forked process.
-pub(crate) fn run(payload: &[u8], descriptors: Vec<OwnedFd>) {
+/// What a launcher leaves to a shim, beside the request.
+#[derive(Debug)]
+pub(crate) struct Inherited {
+    /// The system call filter of the request, if the launcher could compile it.
+    pub(crate) filter: Option<Filter>,
+    /// What was noted so far.
+    pub(crate) marks: Marks,
+    /// Tells of children that end.
+    pub(crate) signals: signals::ChildSignals,
+}
+
+/// Lives the life of a shim in a process that [`become_independent`] has prepared.
+pub(crate) fn run(launch: serde_json::Result<Launch>, inherited: Inherited, descriptors: Vec<OwnedFd>) {
+    let Inherited {
+        filter,
+        mut marks,
+        signals,
+    } = inherited;
+    marks.mark(Party::Shim, "begun");
     let mut descriptors = VecDeque::from(descriptors);
     // The protocol puts the control connection first, so that even an unreadable request can be answered.
     let Some(control) = descriptors.pop_front() else {
         return;
     };
-    let result = become_independent()
+    let result = rustix::thread::set_name(c"hyperbox-shim")
         .map_err(|error| system("cannot set up the shim", error))
-        .and_then(|signals| launch(payload, descriptors.into(), signals));
+        .and_then(|()| launch_container(launch, filter, &mut marks, descriptors.into(), signals));
     match result {
         Ok(mut supervisor) => {
+            marks.mark(Party::Shim, "container supervised");
             match Connection::new(control) {
                 Ok(mut connection) => {
+                    if let Some(marks) = marks.into_list() {
+                        connection.send(&ShimMessage::Traced { marks });
+                    }
                     connection.send(&ShimMessage::Launched(supervisor.record.clone()));
                     supervisor.connections.push(connection);
                 }
                 // The daemon finds the shim again by its socket.
                 Err(_) => supervisor.connections.clear(),
             }
-            fork::trim_heap();
             supervisor.run();
         }
         Err(error) => report_failure(control, error),
@@ -63,24 +86,27 @@ pub(crate) fn run(payload: &[u8], descriptors: Vec<OwnedFd>) {
 }
 
 /// Leaves the launcher's session and takes charge of all descendants.
-fn become_independent() -> io::Result<signals::ChildSignals> {
+pub(crate) fn become_independent() -> io::Result<signals::ChildSignals> {
     signals::reset()?;
     signals::ignore_broken_pipes();
     rustix::process::setsid()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    rustix::thread::set_name(c"hyperbox-shim")?;
     signals::ChildSignals::open()
 }
 
-fn launch(payload: &[u8], descriptors: Vec<OwnedFd>, signals: signals::ChildSignals) -> Result<Supervisor, ShimError> {
-    let launch: Launch = serde_json::from_slice(payload)
-        .map_err(|error| failure(ErrorKind::InvalidArgument, format!("malformed launch request: {error}")))?;
-    let mut spec: Spec = serde_json::from_str(&launch.spec).map_err(|error| {
-        failure(
-            ErrorKind::InvalidArgument,
-            format!("malformed runtime configuration: {error}"),
-        )
-    })?;
+fn launch_container(
+    launch: serde_json::Result<Launch>,
+    filter: Option<Filter>,
+    marks: &mut Marks,
+    descriptors: Vec<OwnedFd>,
+    signals: signals::ChildSignals,
+) -> Result<Supervisor, ShimError> {
+    let invalid = |what: &str, error| failure(ErrorKind::InvalidArgument, format!("malformed {what}: {error}"));
+    let launch = launch.map_err(|error| invalid("launch request", error))?;
+    let mut spec: Spec = serde_json::from_str(&launch.spec).map_err(|error| invalid("runtime configuration", error))?;
+    if filter.is_none() || launch.runtime != RuntimeChoice::Embedded {
+        complete_filter(&mut spec, launch.seccomp.as_deref()).map_err(|error| invalid("seccomp profile", error))?;
+    }
     let passed = sort(&launch.fds, descriptors)?;
     let directory = RunDirectory::open(&launch.run_dir)
         .map_err(|error| system(&format!("cannot open {}", launch.run_dir.display()), error))?;
@@ -103,36 +129,30 @@ fn launch(payload: &[u8], descriptors: Vec<OwnedFd>, signals: signals::ChildSign
     directory
         .write_record(LAUNCH_FILE, &record)
         .map_err(|error| system("cannot write the launch record", error))?;
-    let result = start(&launch, spec, passed, &directory);
+    marks.mark(Party::Shim, "log, socket and record made");
+    let mut noted = Noted {
+        directory: &directory,
+        record: &mut record,
+        oom: None,
+        marks,
+    };
+    let result = start(&launch, spec, filter, passed, &mut noted);
+    let oom = noted.oom;
     match result {
-        Ok((engine, first, own_pid_namespace)) => {
-            record.init_pid = first.pid;
-            record.init_start_time = first.start_time;
-            let made = engine.cgroup_paths();
-            if !made.is_empty() {
-                // Of a process that has ended already nobody can tell where it was: then all that may have been made stays noted.
-                record.cgroups = made.to_vec();
-            }
-            let mut supervisor = Supervisor {
-                oom: OomState::open(&engine),
-                directory,
-                record,
-                engine,
-                own_pid_namespace,
-                signals,
-                listener,
-                connections: Vec::new(),
-                processes: vec![first.process],
-                log,
-                paused: false,
-                exit: None,
-            };
-            if let Err(error) = supervisor.directory.write_record(LAUNCH_FILE, &supervisor.record) {
-                supervisor.abandon();
-                return Err(system("cannot write the launch record", error));
-            }
-            Ok(supervisor)
-        }
+        Ok((engine, first, own_pid_namespace)) => Ok(Supervisor {
+            oom: oom.unwrap_or_else(|| OomState::open(engine.cgroups())),
+            directory,
+            record,
+            engine,
+            own_pid_namespace,
+            signals,
+            listener,
+            connections: Vec::new(),
+            processes: vec![first],
+            log,
+            paused: false,
+            exit: None,
+        }),
         Err(error) => {
             // Nothing of it is left, so nobody need look for it. The directory itself is the daemon's to remove.
             drop(directory.remove(LAUNCH_FILE));
@@ -142,35 +162,69 @@ fn launch(payload: &[u8], descriptors: Vec<OwnedFd>, signals: signals::ChildSign
     }
 }
 
-/// The container's first process, started.
-struct First {
-    process: Supervised,
-    pid: u32,
-    start_time: u64,
+/// Puts the seccomp profile, which comes by itself, where the specification has it.
+fn complete_filter(spec: &mut Spec, profile: Option<&str>) -> serde_json::Result<()> {
+    if let (Some(profile), Some(linux)) = (profile, spec.linux_mut()) {
+        linux.set_seccomp(Some(serde_json::from_str(profile)?));
+    }
+    Ok(())
+}
+
+/// What is kept of a container's start: on disk for whoever cleans up, and what has to be opened while its first process lives.
+pub(crate) struct Noted<'a> {
+    directory: &'a RunDirectory,
+    record: &'a mut LaunchRecord,
+    oom: Option<OomState>,
+    marks: &'a mut Marks,
+}
+
+impl Watch for Noted<'_> {
+    fn born(&mut self, born: Born<'_>) -> io::Result<()> {
+        self.note(born.pid, born.start_time, born.cgroups)
+    }
+
+    fn passed(&mut self, step: Step) {
+        self.marks.step(step);
+    }
+}
+
+impl Noted<'_> {
+    /// Returns the container's run directory.
+    pub(crate) fn directory(&self) -> &RunDirectory {
+        self.directory
+    }
+
+    /// Notes a first process that exists, before the daemon hears of it.
+    pub(crate) fn note(&mut self, pid: u32, start_time: u64, cgroups: &Cgroups) -> io::Result<()> {
+        self.record.init_pid = pid;
+        self.record.init_start_time = start_time;
+        let made = cgroups.paths();
+        if !made.is_empty() {
+            // Of a process that has ended already nobody can tell where it was: then all that may have been made stays noted.
+            self.record.cgroups = made.to_vec();
+        }
+        self.directory.write_record(LAUNCH_FILE, self.record)?;
+        self.oom = Some(OomState::open(cgroups));
+        self.marks.mark(Party::Shim, "first process noted");
+        Ok(())
+    }
 }
 
 fn start(
     launch: &Launch,
     spec: Spec,
+    filter: Option<Filter>,
     passed: Passed,
-    directory: &RunDirectory,
-) -> Result<(engine::Engine, First, bool), ShimError> {
+    noted: &mut Noted<'_>,
+) -> Result<(engine::Engine, Supervised, bool), ShimError> {
     let own_pid_namespace = engine::has_own_pid_namespace(&spec);
     let prepared = stdio::prepare(launch.stdio, stdio::NoInput::First)
         .map_err(|error| system("cannot make the streams", error))?;
     let attached = clients(&passed.roles, passed.attached, launch.stdio.terminal.is_none())?;
-    let (mut engine, started) = engine::start(launch, spec, directory, prepared.theirs, passed.network_namespace)?;
-    let (pid, start_time) = (started.pid, started.start_time);
+    let specified = engine::Specified { spec, filter };
+    let (mut engine, started) = engine::start(launch, specified, noted, prepared.theirs, passed.network_namespace)?;
     match Supervised::new(None, started, prepared.ours, launch.stdio, attached) {
-        Ok(process) => Ok((
-            engine,
-            First {
-                process,
-                pid,
-                start_time,
-            },
-            own_pid_namespace,
-        )),
+        Ok(process) => Ok((engine, process, own_pid_namespace)),
         Err(error) => {
             engine.kill_all();
             engine.clean_up();

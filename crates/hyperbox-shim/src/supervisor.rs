@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The shim's event loop: one thread, one poll, no timers but its timeout.
 //!
+//! Once it has nothing to do for a moment it gives back what memory the start needed.
+//!
 //! Each round flushes the log, polls everything that matters now, handles what is ready, reaps, reports ends and forgets what is
 //! over. The first process ends → its exit record is written at once → its output is read to the end → `Exited` is sent → the
 //! attached streams are drained → the shim ends. Killing the shim at any point leaves the launch record, from which the daemon
@@ -9,6 +11,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use hyperbox_runtime::Cgroups;
 use hyperbox_types::Signal;
 use hyperbox_types::shim::{EXIT_FILE, ExitRecord, LaunchRecord, SOCKET_NAME, ShimEvent, ShimMessage};
 use hyperbox_types::stream::Channel;
@@ -32,6 +35,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// When a disk that refused log entries is tried again.
 const LOG_RETRY: Duration = Duration::from_secs(1);
+
+/// After how long without anything to do the memory that the start needed is given back: a short command has ended by then.
+const LULL: Duration = Duration::from_millis(200);
 
 /// How long after a v1 memory event the kill that it announces is looked for.
 const OOM_DELAY: Duration = Duration::from_millis(100);
@@ -64,9 +70,9 @@ pub(crate) struct OomState {
 
 impl OomState {
     /// Starts to watch.
-    pub(crate) fn open(engine: &Engine) -> Self {
+    pub(crate) fn open(cgroups: &Cgroups) -> Self {
         Self {
-            watch: OomWatch::open(engine.cgroup_paths()),
+            watch: cgroups.memory().and_then(|group| OomWatch::open(group).ok()),
             kills: 0,
             look_again: None,
         }
@@ -90,6 +96,7 @@ impl Supervisor {
     pub(crate) fn run(mut self) {
         let mut buffer = vec![0; BUFFER];
         let mut farewell = None;
+        let mut lull = Some(LULL);
         // A child may have ended while signals were not blocked.
         self.reap();
         loop {
@@ -102,26 +109,29 @@ impl Supervisor {
             }
             if let Some(log) = &mut self.log {
                 log.flush();
+                log.compress_some();
             }
-            for (source, flags) in self.wait(farewell) {
+            let ready = self.wait(farewell, lull);
+            if ready.is_empty() && !self.is_compressing() && lull.take().is_some() {
+                hyperbox_sys::fork::trim_heap();
+            }
+            for (source, flags) in ready {
                 self.handle(source, flags, &mut buffer);
             }
         }
         // The socket of a shim that is gone only misleads; the directory may be gone as well.
         drop(self.directory.remove(SOCKET_NAME));
         self.engine.clean_up();
+        if let Some(log) = &mut self.log {
+            log.compress_rest();
+        }
+        // Whoever waits for the end of the connection waits for this; the mounts below, which may have to be written to the disk
+        // before they go, are nobody's any more.
+        self.connections.clear();
     }
 
-    /// Ends the container at once; for a launch that failed after the start.
-    pub(crate) fn abandon(&mut self) {
-        if let Some(first) = self.processes.first() {
-            // The only reason to fail is that it has ended.
-            drop(first.signal(Signal::KILL));
-        }
-        self.engine.kill_all();
-        self.engine.clean_up();
-        // The directory itself is the daemon's to remove.
-        drop(self.directory.remove(SOCKET_NAME));
+    fn is_compressing(&self) -> bool {
+        self.log.as_ref().is_some_and(Log::is_compressing)
     }
 
     fn is_over(&self) -> bool {
@@ -132,9 +142,9 @@ impl Supervisor {
                 .all(|process| process.is_reported() && process.io.clients().is_empty())
     }
 
-    /// Waits for something to do.
-    fn wait(&self, farewell: Option<Instant>) -> Vec<(Source, PollFlags)> {
-        let timeout = self.timeout(farewell);
+    /// Waits for something to do, for `most` at most; nothing is returned when there is nothing, or a deadline has passed.
+    fn wait(&self, farewell: Option<Instant>, most: Option<Duration>) -> Vec<(Source, PollFlags)> {
+        let timeout = self.timeout(farewell, most);
         let mut sources = Vec::new();
         let mut fds = Vec::new();
         self.each_source(|source, fd, flags| {
@@ -175,7 +185,10 @@ impl Supervisor {
         }
     }
 
-    fn timeout(&self, farewell: Option<Instant>) -> Option<Timespec> {
+    fn timeout(&self, farewell: Option<Instant>, most: Option<Duration>) -> Option<Timespec> {
+        if self.is_compressing() {
+            return Some(Timespec { tv_sec: 0, tv_nsec: 0 });
+        }
         let now = Instant::now();
         let retry = self.log.as_ref().is_some_and(Log::is_failing).then(|| now + LOG_RETRY);
         let deadlines = self.processes.iter().filter_map(Supervised::deadline);
@@ -183,6 +196,7 @@ impl Supervisor {
             .chain(farewell)
             .chain(retry)
             .chain(self.oom.look_again)
+            .chain(most.map(|most| now + most))
             .min()?;
         // Rounded up, so that the deadline has passed when the poll ends.
         Timespec::try_from(next.saturating_duration_since(now) + Duration::from_millis(1)).ok()
@@ -327,7 +341,7 @@ impl Supervisor {
 }
 
 /// Returns the wall-clock time in nanoseconds since the epoch.
-fn now_ns() -> i64 {
+pub(crate) fn now_ns() -> i64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     now.tv_sec * 1_000_000_000 + now.tv_nsec
 }

@@ -14,14 +14,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Kills all processes in these cgroups and removes the directories, those below them included. Idempotent.
 pub(crate) async fn remove(paths: &[PathBuf]) -> Result<(), TaskError> {
-    for path in paths.iter().filter(|path| path.is_dir()) {
+    let left: Vec<&PathBuf> = paths.iter().filter(|path| path.is_dir()).collect();
+    for path in &left {
         for directory in with_descendants(path) {
             kill(&directory)
                 .await
                 .map_err(|error| failed("empty", &directory, error))?;
         }
     }
-    for path in paths {
+    for path in left {
         for directory in with_descendants(path) {
             match std::fs::remove_dir(&directory) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -214,8 +214,15 @@ impl Owner {
                 },
                 request = requests.recv() => match request {
                     Some(request) => self.send(request).await,
-                    // Nobody is interested any more; the shim goes on without us.
-                    None => return,
+                    None if *self.status.borrow() == TaskStatus::Running => {
+                        // Nobody is interested any more; the shim goes on without us.
+                        return;
+                    }
+                    // Whoever removes the remains wants to know when the shim is gone.
+                    None => {
+                        while let Ok(Some(_)) = self.messages.next().await {}
+                        break;
+                    }
                 },
             }
         }
@@ -259,7 +266,7 @@ impl Owner {
                 tracing::info!(directory = %self.directory.path().display(), kills, "killed for want of memory");
                 self.memory_kills.send_replace(kills);
             }
-            ShimMessage::Launched(_) | ShimMessage::LaunchFailed(_) => {}
+            ShimMessage::Launched(_) | ShimMessage::LaunchFailed(_) | ShimMessage::Traced { .. } => {}
         }
     }
 

@@ -26,6 +26,11 @@ pub(crate) async fn discard(directory: &RunDirectory) -> Result<(), TaskError> {
     if let Some(greeting) = greet(directory).await? {
         end_shim(greeting).await?;
     }
+    remove_remains(directory).await
+}
+
+/// Removes what is left when there is no shim any more, or none that does more than wait for readers. Idempotent.
+pub(crate) async fn remove_remains(directory: &RunDirectory) -> Result<(), TaskError> {
     end_orphan(directory).await?;
     directory
         .remove()

@@ -16,6 +16,7 @@ mod cgroup;
 mod config;
 mod control;
 mod discard;
+mod groups;
 mod launcher;
 mod logs;
 mod process;
@@ -26,4 +27,5 @@ mod runtimes;
 mod task;
 
 pub use config::{Config, ExternalRuntime};
+pub use groups::KernelGroups;
 pub use runtime::ShimTaskRuntime;

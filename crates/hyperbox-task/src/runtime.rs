@@ -13,6 +13,7 @@ use hyperbox_core::seam::{
     AttachIo, LaunchTask, LogQuery, LogStream, PendingAttach, Reattached, RuntimeInfo, RuntimeVersion, Task, TaskError,
     TaskRuntime,
 };
+use hyperbox_core::trace::Trace;
 use hyperbox_sys::message;
 use hyperbox_types::run::Streams;
 use hyperbox_types::shim::{FdRole, Launch, LaunchRecord, LogTarget, MAX_MESSAGE, RuntimeChoice, ShimMessage};
@@ -22,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::control::{Messages, from_shim};
-use crate::discard::discard;
+use crate::discard::{discard, remove_remains};
 use crate::launcher::Launcher;
 use crate::reattach::{Greeting, end_orphan, greet};
 use crate::run_directory::{RunDirectories, RunDirectory};
@@ -116,10 +117,12 @@ impl ShimTaskRuntime {
             fds.push(FdRole::Attach(pending.streams));
             passed.push(pending.stream);
         }
+        let trace = launch.trace;
         let request = Launch {
             container: launch.container,
             run_dir: directory.path().to_owned(),
             spec: launch.spec,
+            seccomp: launch.seccomp.map(|profile| profile.to_string()),
             rootfs: launch.rootfs,
             user: launch.user,
             stdio: launch.stdio,
@@ -127,20 +130,27 @@ impl ShimTaskRuntime {
             runtime: launch.runtime,
             init: launch.init,
             fds,
+            trace: trace.is_some(),
         };
         let bytes = serde_json::to_vec(&request)
             .map_err(io::Error::other)
             .and_then(|payload| message::frame(&payload, MAX_MESSAGE))
             .map_err(|error| TaskError::io("cannot encode the launch request", error))?;
         let mut messages = self.send(&bytes, &passed).await?;
-        let record = match launched(&mut messages).await? {
+        if let Some(trace) = &trace {
+            trace.mark("request sent to the launcher");
+        }
+        let record = match launched(&mut messages, trace.as_ref()).await? {
             Some(record) => record,
             None if directory.is_empty() && self.launcher.has_died().await => {
                 messages = self.send(&bytes, &passed).await?;
-                launched(&mut messages).await?.ok_or_else(no_answer)?
+                launched(&mut messages, trace.as_ref()).await?.ok_or_else(no_answer)?
             }
             None => return Err(no_answer()),
         };
+        if let Some(trace) = &trace {
+            trace.mark("shim heard");
+        }
         Ok(ShimTask::new(directory.clone(), record, messages, Vec::new()))
     }
 
@@ -212,8 +222,14 @@ impl TaskRuntime for ShimTaskRuntime {
         let closed = self.shims().remove(container);
         let directory = self.directories.of(container);
         if let (Some(mut closed), true) = (closed, directory.exit_record().is_some()) {
-            // The usual case: the shim is in its last moments. Any other is looked into below.
-            drop(tokio::time::timeout(LINGER, closed.wait_for(|closed| *closed)).await);
+            // The usual case: the shim is in its last moments, or waits for somebody to read the rest of the output. Any other is
+            // looked into below.
+            let waited = tokio::time::timeout(LINGER, closed.wait_for(|closed| *closed)).await;
+            let unknown = matches!(waited, Ok(Err(_)));
+            drop(waited);
+            if !unknown {
+                return remove_remains(&directory).await;
+            }
         }
         discard(&directory).await
     }
@@ -252,8 +268,15 @@ impl TaskRuntime for ShimTaskRuntime {
 }
 
 /// Waits for the news of a launch; `None` when the shim ended, or never was, without any.
-async fn launched(messages: &mut Messages) -> Result<Option<LaunchRecord>, TaskError> {
-    match messages.next().await {
+async fn launched(messages: &mut Messages, trace: Option<&Trace>) -> Result<Option<LaunchRecord>, TaskError> {
+    let mut news = messages.next().await;
+    if let Ok(Some(ShimMessage::Traced { marks })) = news {
+        if let Some(trace) = trace {
+            trace.extend(marks);
+        }
+        news = messages.next().await;
+    }
+    match news {
         Ok(Some(ShimMessage::Launched(record))) => Ok(Some(record)),
         Ok(Some(ShimMessage::LaunchFailed(error))) => Err(from_shim(error)),
         Ok(Some(_)) => Err(TaskError::new(ErrorKind::Internal, "the shim spoke out of turn")),

@@ -152,7 +152,7 @@ fn state_one(path: &Path) -> String {
 }
 
 /// Looks again and again until `done` or out of patience. The kernel notifies of neither change in version 1.
-fn wait_until(mut done: impl FnMut() -> bool) -> bool {
+pub(super) fn wait_until(mut done: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     loop {
         if done() {
@@ -170,7 +170,7 @@ fn wait_until(mut done: impl FnMut() -> bool) -> bool {
     }
 }
 
-fn directories(path: &Path) -> io::Result<Vec<std::path::PathBuf>> {
+pub(super) fn directories(path: &Path) -> io::Result<Vec<std::path::PathBuf>> {
     let mut list = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
@@ -181,7 +181,7 @@ fn directories(path: &Path) -> io::Result<Vec<std::path::PathBuf>> {
     Ok(list)
 }
 
-fn collect_processes(path: &Path, pids: &mut Vec<u32>) -> io::Result<()> {
+pub(super) fn collect_processes(path: &Path, pids: &mut Vec<u32>) -> io::Result<()> {
     let text = std::fs::read_to_string(path.join("cgroup.procs"))?;
     pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
     for below in directories(path)? {
@@ -193,7 +193,7 @@ fn collect_processes(path: &Path, pids: &mut Vec<u32>) -> io::Result<()> {
     Ok(())
 }
 
-fn remove_tree(path: &Path) -> io::Result<()> {
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
     match rustix::fs::unlinkat(rustix::fs::CWD, path, rustix::fs::AtFlags::REMOVEDIR) {
         Ok(()) | Err(rustix::io::Errno::NOENT) => return Ok(()),
         Err(rustix::io::Errno::BUSY | rustix::io::Errno::NOTEMPTY) => {}

@@ -84,7 +84,10 @@ impl Cgroups {
 }
 
 /// Decides which hierarchies the container joins.
-fn choose<'a>(hierarchies: &'a [Hierarchy], resources: &LinuxResources) -> Result<Vec<&'a Hierarchy>, CgroupError> {
+pub(super) fn choose<'a>(
+    hierarchies: &'a [Hierarchy],
+    resources: &LinuxResources,
+) -> Result<Vec<&'a Hierarchy>, CgroupError> {
     let mut list: Vec<&Hierarchy> = Vec::new();
     if let Some(two) = hierarchies.iter().find(|hierarchy| hierarchy.version == Version::Two) {
         list.push(two);
@@ -112,30 +115,26 @@ fn choose<'a>(hierarchies: &'a [Hierarchy], resources: &LinuxResources) -> Resul
 /// Makes one group with the groups above it.
 fn make(hierarchy: &Hierarchy, relative: &Path, resources: &LinuxResources) -> Result<Group, CgroupError> {
     let path = hierarchy.mount.join(relative);
-    let failed = |path: &Path, error| CgroupError::system(format!("make cgroup {}", path.display()), error);
     let wanted = match hierarchy.version {
         Version::Two => wanted_controllers(hierarchy, resources)?,
         Version::One(_) => Vec::new(),
     };
-    let mut above = hierarchy.mount.clone();
-    for name in relative.iter() {
-        if hierarchy.version == Version::Two {
-            enable(&above, &wanted)?;
-        }
-        above.push(name);
-        if above != path {
-            make_directory(&above).map_err(|error| failed(&above, error))?;
-            prepare_cpuset(hierarchy, &above)?;
-        }
+    if !wanted.is_empty() {
+        make_above(hierarchy, relative, &wanted)?;
     }
     let made = match std::fs::create_dir(&path) {
+        // The first container below these groups.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_above(hierarchy, relative, &wanted)?;
+            std::fs::create_dir(&path)
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             // Left from a crash: it must be empty, or somebody else's processes would get our limits.
             std::fs::remove_dir(&path).and_then(|()| std::fs::create_dir(&path))
         }
         other => other,
     };
-    made.map_err(|error| failed(&path, error))?;
+    made.map_err(|error| CgroupError::system(format!("make cgroup {}", path.display()), error))?;
     if let Err(error) = prepare_cpuset(hierarchy, &path) {
         drop(std::fs::remove_dir(&path));
         return Err(error);
@@ -146,14 +145,34 @@ fn make(hierarchy: &Hierarchy, relative: &Path, resources: &LinuxResources) -> R
     })
 }
 
-fn make_directory(path: &Path) -> io::Result<()> {
-    match std::fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
+/// Makes the groups above a container's, and switches controllers on for what is below each.
+pub(super) fn make_above(hierarchy: &Hierarchy, relative: &Path, wanted: &[&str]) -> Result<(), CgroupError> {
+    let path = hierarchy.mount.join(relative);
+    let mut above = hierarchy.mount.clone();
+    for name in relative.iter() {
+        if hierarchy.version == Version::Two {
+            enable(&above, wanted)?;
+        }
+        above.push(name);
+        if above == path {
+            break;
+        }
+        match std::fs::create_dir(&above) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(CgroupError::system(format!("make cgroup {}", above.display()), error)),
+            Ok(()) if hierarchy.has("cpuset") => {
+                prepare_cpuset(hierarchy, &above)?;
+                // Groups below begin with what this one has. Where the kernel refuses, each is prepared like this one.
+                drop(write_value(&above.join("cgroup.clone_children"), "1"));
+            }
+            Ok(()) => {}
+        }
     }
+    Ok(())
 }
 
-/// A new version-1 cpuset is empty, and an empty one takes no process: it starts with what the group above has.
+/// A new version-1 cpuset is empty unless the group above is cloned, and an empty one takes no process: it starts with what the
+/// group above has. Memory comes after processors, here as in the kernel: what has the one has the other.
 fn prepare_cpuset(hierarchy: &Hierarchy, path: &Path) -> Result<(), CgroupError> {
     if !hierarchy.has("cpuset") {
         return Ok(());
@@ -161,6 +180,13 @@ fn prepare_cpuset(hierarchy: &Hierarchy, path: &Path) -> Result<(), CgroupError>
     let Some(above) = path.parent() else {
         return Ok(());
     };
+    if is_set(&path.join("cpuset.mems")) {
+        return Ok(());
+    }
+    // Another container that is made at this moment may have made the group above, and not be done with it.
+    if above != hierarchy.mount && !is_set(&above.join("cpuset.mems")) {
+        prepare_cpuset(hierarchy, above)?;
+    }
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let copy = || {
             if std::fs::read_to_string(path.join(file))?.trim().is_empty() {
@@ -171,25 +197,38 @@ fn prepare_cpuset(hierarchy: &Hierarchy, path: &Path) -> Result<(), CgroupError>
         };
         copy().map_err(|error: io::Error| CgroupError::system(format!("set {file} of {}", path.display()), error))?;
     }
+    if above != hierarchy.mount {
+        // Made by somebody else, or by an earlier version: the next group below begins with what it has. A hint.
+        drop(write_value(&above.join("cgroup.clone_children"), "1"));
+    }
     Ok(())
 }
 
+/// Returns whether a list of processors or memory nodes has any.
+fn is_set(file: &Path) -> bool {
+    let mut first = [0; 1];
+    let read = rustix::fs::open(file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|file| rustix::io::read(file, &mut first));
+    matches!(read, Ok(1)) && first[0].is_ascii_digit()
+}
+
 /// Returns the controllers to switch on for a container's group on version 2, of those that the machine has.
-fn wanted_controllers(hierarchy: &Hierarchy, resources: &LinuxResources) -> Result<Vec<&'static str>, CgroupError> {
+pub(super) fn wanted_controllers(
+    hierarchy: &Hierarchy,
+    resources: &LinuxResources,
+) -> Result<Vec<&'static str>, CgroupError> {
+    // A mixed machine has the limits' controllers in version 1.
+    if !is_pure_version_two(hierarchies()) {
+        return Ok(Vec::new());
+    }
     let available = std::fs::read_to_string(hierarchy.mount.join("cgroup.controllers"))
         .map_err(|error| CgroupError::system("read cgroup.controllers", error))?;
     let available: Vec<&str> = available.split_whitespace().collect();
     let extra = limits_two::extra(resources);
-    // A mixed machine has the limits' controllers in version 1.
-    if is_pure_version_two(hierarchies())
-        && let Some(missing) = extra.iter().find(|controller| !available.contains(controller))
-    {
+    if let Some(missing) = extra.iter().find(|controller| !available.contains(controller)) {
         return Err(CgroupError::NoController {
             controller: (*missing).to_owned(),
         });
-    }
-    if !is_pure_version_two(hierarchies()) {
-        return Ok(Vec::new());
     }
     Ok(limits_two::ALWAYS
         .into_iter()
@@ -248,7 +287,7 @@ fn apply_one(group: &Group, controller: &str, resources: &LinuxResources) -> Res
         return write_all(&group.path, &settings).map_err(refused);
     }
     let mut settings = limits_one::settings(controller, resources);
-    if controller == "memory" && raises_memory(&group.path, &settings) {
+    if controller == "memory" && settings.len() > 1 && raises_memory(&group.path, &settings) {
         // The limit of memory and swap is never below that of memory: when both rise it has to go first.
         settings.sort_by_key(|setting| setting.file != limits_one::MEMORY_SWAP_LIMIT);
     }

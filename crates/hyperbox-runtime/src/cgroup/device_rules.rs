@@ -86,13 +86,19 @@ fn rules(configured: &[LinuxDeviceCgroup]) -> Result<Vec<Rule>, String> {
         rules.drain(..last);
     }
     if !rules[0].allow || !rules[0].is_everything() {
-        rules.extend(DEFAULTS.map(|(major, minor, access)| Rule {
+        let defaults = DEFAULTS.map(|(major, minor, access)| Rule {
             allow: true,
             kind: Some(2),
             major: Some(major),
             minor,
             access,
-        }));
+        });
+        // A rule is a write each; one that was said already, with nothing taken away since, needs no second.
+        let taken_away = rules.iter().rposition(|rule| !rule.allow).map_or(0, |last| last + 1);
+        let said = rules.split_off(taken_away);
+        let missing: Vec<Rule> = defaults.into_iter().filter(|rule| !said.contains(rule)).collect();
+        rules.extend(said);
+        rules.extend(missing);
     }
     Ok(rules)
 }

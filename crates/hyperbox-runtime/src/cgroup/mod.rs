@@ -16,6 +16,7 @@ pub(crate) mod hierarchy;
 mod limits_one;
 mod limits_two;
 mod setting;
+mod shared;
 mod stats;
 
 use std::io;
@@ -148,6 +149,11 @@ impl Cgroups {
     /// Returns how many processes of the container the kernel has killed for want of memory.
     pub fn oom_kills(&self) -> u64 {
         stats::oom_kills(self)
+    }
+
+    /// Returns the directory of the group that limits memory, if there can be one.
+    pub fn memory(&self) -> Option<&Path> {
+        self.version_one("memory").or_else(|| self.version_two())
     }
 
     fn version_two(&self) -> Option<&Path> {

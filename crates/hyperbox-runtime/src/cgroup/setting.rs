@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! One value to be written to one file of a cgroup, and how it is written.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 /// What to do when the kernel has no such file.
@@ -41,35 +42,39 @@ impl Setting {
             ..Self::new(file, value)
         }
     }
-
-    /// Writes it.
-    pub(crate) fn write(&self, cgroup: &Path) -> io::Result<()> {
-        match write_value(&cgroup.join(&self.file), &self.value) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.missing == Missing::Ignore => Ok(()),
-            other => other,
-        }
-    }
 }
 
 /// Writes a file of a cgroup in one write, as the kernel wants it.
 pub(crate) fn write_value(file: &Path, value: &str) -> io::Result<()> {
-    use std::io::Write;
-    std::fs::OpenOptions::new()
-        .write(true)
-        .open(file)?
-        .write_all(value.as_bytes())
+    File::options().write(true).open(file)?.write_all(value.as_bytes())
 }
 
 /// Writes settings in order; each error names its file.
 pub(crate) fn write_all(cgroup: &Path, settings: &[Setting]) -> Result<(), SettingError> {
+    let mut opened: Option<(&str, File)> = None;
     for setting in settings {
-        setting.write(cgroup).map_err(|source| SettingError {
+        write(cgroup, setting, &mut opened).map_err(|source| SettingError {
             file: setting.file.clone(),
             value: setting.value.clone(),
             source,
         })?;
     }
     Ok(())
+}
+
+/// Writes one value; its file stays open, as rules of devices are a dozen values of one file.
+fn write<'a>(cgroup: &Path, setting: &'a Setting, opened: &mut Option<(&'a str, File)>) -> io::Result<()> {
+    if opened.as_ref().is_none_or(|(name, _)| *name != setting.file) {
+        let file = File::options().write(true).open(cgroup.join(&setting.file));
+        match file {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && setting.missing == Missing::Ignore => {
+                return Ok(());
+            }
+            file => *opened = Some((&setting.file, file?)),
+        }
+    }
+    let Some((_, file)) = opened else { return Ok(()) };
+    file.write_all(setting.value.as_bytes())
 }
 
 /// A value that the kernel refused.

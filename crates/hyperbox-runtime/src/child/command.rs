@@ -33,6 +33,13 @@ fn try_execute(process: &ProcessPlan, path: &CStr) -> Errno {
 /// Tries one directory of `PATH` after the other. What is missing or not executable does not count, as with Go's `LookPath`.
 fn try_candidates(process: &ProcessPlan, candidates: &[std::ffi::CString]) -> (ExecFault, Errno) {
     for path in candidates {
+        // Cheaper than an execution that fails; what else is wrong with it the execution tells.
+        if matches!(
+            rustix::fs::stat(path.as_c_str()),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::NAMETOOLONG | Errno::LOOP)
+        ) {
+            continue;
+        }
         let errno = try_execute(process, path);
         match errno {
             Errno::NOENT if is_executable_file(path) => return (ExecFault::NoInterpreter, errno),

@@ -6,7 +6,7 @@
 //! it is the descriptor that is mounted on.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -52,9 +52,23 @@ pub(super) fn open(root: BorrowedFd<'_>, path: &CStr, flags: OFlags, links: Link
 pub(super) fn find_or_make(root: BorrowedFd<'_>, target: &Target, links: Links) -> Result<OwnedFd, Errno> {
     let path = &target.last().path;
     match find(root, path, links) {
-        Err(Errno::NOENT) => way::make(root, path, target.kind, links),
+        Err(Errno::NOENT) => match make_last(root, target) {
+            Ok(()) => find(root, path, Links::Refuse),
+            // Something else is missing, or there are links on the way.
+            Err(_) => way::make(root, path, target.kind, links),
+        },
         other => other,
     }
+}
+
+/// Makes the usual missing place: only its last name is missing, and no link is on the way.
+fn make_last(root: BorrowedFd<'_>, target: &Target) -> Result<(), Errno> {
+    let above = match target.parent() {
+        Some(path) => Some(open(root, path, OFlags::PATH | OFlags::DIRECTORY, Links::Refuse)?),
+        None => None,
+    };
+    let above = above.as_ref().map_or(root, AsFd::as_fd);
+    way::make_name(above, &target.last().name, target.kind)
 }
 
 /// Opens the directory above a place, making what is missing. `None` means the root itself.

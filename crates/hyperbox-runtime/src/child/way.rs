@@ -163,17 +163,21 @@ impl Way {
         let above = parent.as_ref().map_or(root, AsFd::as_fd);
         self.here()?;
         let name = CStr::from_bytes_until_nul(&self.walked[name_start..]).map_err(|_| Errno::INVAL)?;
-        let made = match kind {
-            TargetKind::Directory => rustix::fs::mkdirat(above, name, Mode::from(0o755)),
-            TargetKind::File => {
-                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
-                rustix::fs::openat(above, name, flags, Mode::from(0o644)).map(drop)
-            }
-        };
-        match made {
+        match make_name(above, name, kind) {
             // Somebody was faster; the lookup at the end tells what it is.
             Err(Errno::EXIST) => Ok(()),
             other => other,
+        }
+    }
+}
+
+/// Makes a name that is missing in a directory. What is there already, links to nowhere included, is an error (`EEXIST`).
+pub(super) fn make_name(above: BorrowedFd<'_>, name: &CStr, kind: TargetKind) -> Result<(), Errno> {
+    match kind {
+        TargetKind::Directory => rustix::fs::mkdirat(above, name, Mode::from(0o755)),
+        TargetKind::File => {
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
+            rustix::fs::openat(above, name, flags, Mode::from(0o644)).map(drop)
         }
     }
 }

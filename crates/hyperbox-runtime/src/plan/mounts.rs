@@ -21,6 +21,15 @@ pub(crate) enum Content {
         source: PathBuf,
         /// With everything mounted below it, or without.
         reach: Reach,
+        /// What is meant beneath the source.
+        subpath: Option<PathBuf>,
+    },
+    /// Directories of the host, one over the other, read-only.
+    Layers {
+        /// The uppermost first.
+        lower: Vec<PathBuf>,
+        /// What is meant beneath their common root.
+        subpath: Option<PathBuf>,
     },
     /// A new file system.
     FileSystem {
@@ -56,7 +65,8 @@ pub(crate) struct MountPlan {
 }
 
 impl MountPlan {
-    fn new(mount: &Mount) -> Result<Self, StartError> {
+    /// Decides one mount.
+    pub(crate) fn new(mount: &Mount) -> Result<Self, StartError> {
         let destination = normalise(mount.destination());
         if destination == Path::new("/") {
             return Err(StartError::invalid("a mount has the destination \"/\""));
@@ -93,7 +103,20 @@ fn content(mount: &Mount, options: &MountOptions) -> Result<Content, StartError>
                 let destination = mount.destination().display();
                 StartError::invalid(format!("the bind mount at {destination} has no absolute source"))
             })?;
-        return Ok(Content::Bind { source, reach });
+        return Ok(Content::Bind {
+            source,
+            reach,
+            subpath: options.subpath.clone(),
+        });
+    }
+    if let ("overlay", Some(lower)) = (kind, layers(mount.options().as_deref().unwrap_or_default())) {
+        return Ok(Content::Layers {
+            lower,
+            subpath: options.subpath.clone(),
+        });
+    }
+    if options.subpath.is_some() {
+        return Err(StartError::unsupported(format!("a part of a mount of type {kind:?}")));
     }
     match kind {
         "" | "none" => Err(StartError::invalid(format!(
@@ -115,6 +138,25 @@ fn content(mount: &Mount, options: &MountOptions) -> Result<Content, StartError>
     }
 }
 
+/// Returns the directories of an overlay that has no writable one. Backslashes keep colons in names (overlayfs.rst).
+fn layers(words: &[String]) -> Option<Vec<PathBuf>> {
+    if words.iter().any(|word| word.starts_with("upperdir=")) {
+        return None;
+    }
+    let text = words.iter().find_map(|word| word.strip_prefix("lowerdir="))?;
+    let mut layers = vec![String::new()];
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match (character, layers.last_mut()) {
+            (':', _) => layers.push(String::new()),
+            ('\\', Some(layer)) => layer.extend(characters.next()),
+            (other, Some(layer)) => layer.push(other),
+            (_, None) => {}
+        }
+    }
+    Some(layers.into_iter().map(PathBuf::from).collect())
+}
+
 /// Decides all mounts of a specification, in its order.
 pub(crate) fn mounts(spec: &Spec) -> Result<Vec<MountPlan>, StartError> {
     spec.mounts()
@@ -130,7 +172,17 @@ impl fmt::Display for MountPlan {
         match &self.content {
             Content::Bind { source, .. } => write!(formatter, "mount {:?}", source.display().to_string())?,
             Content::FileSystem { source, .. } => write!(formatter, "mount {source:?}")?,
+            Content::Layers { .. } => formatter.write_str("mount \"overlay\"")?,
             Content::Cgroups { .. } => formatter.write_str("mount \"cgroup\"")?,
+        }
+        if let Content::Bind {
+            subpath: Some(path), ..
+        }
+        | Content::Layers {
+            subpath: Some(path), ..
+        } = &self.content
+        {
+            write!(formatter, " beneath {:?}", path.display().to_string())?;
         }
         write!(formatter, " at {:?}", self.destination.display().to_string())
     }
@@ -154,7 +206,19 @@ mod tests {
             bind.content,
             Content::Bind {
                 source: "/src".into(),
-                reach: Reach::Tree
+                reach: Reach::Tree,
+                subpath: None,
+            }
+        );
+        let image = r#"{"destination":"/i","type":"overlay","source":"overlay",
+            "options":["ro","lowerdir=/b\\:1:/a","x-hyperbox.subpath=etc"]}"#;
+        let image = plan(image).unwrap();
+        assert_eq!(image.to_string(), r#"mount "overlay" beneath "etc" at "/i""#);
+        assert_eq!(
+            image.content,
+            Content::Layers {
+                lower: vec!["/b:1".into(), "/a".into()],
+                subpath: Some("etc".into()),
             }
         );
         let tmpfs = plan(r#"{"destination":"/dev","type":"tmpfs","options":["nosuid","size=1k"]}"#).unwrap();
@@ -179,6 +243,10 @@ mod tests {
             (
                 r#"{"destination":"/a"}"#,
                 "invalid runtime configuration: the mount at /a has no type",
+            ),
+            (
+                r#"{"destination":"/a","type":"tmpfs","options":["x-hyperbox.subpath=b"]}"#,
+                "a part of a mount of type \"tmpfs\" is not supported by the embedded runtime",
             ),
         ] {
             assert_eq!(plan(json).unwrap_err(), text);

@@ -2,9 +2,13 @@
 //! The options of an OCI mount, as `fstab`-like words, taken apart. Pure.
 //!
 //! Words of the table in the OCI runtime specification ("Linux mount options") become attributes; anything else is handed to
-//! the file system as data.
+//! the file system as data. A word of this runtime's own, for user space as `x-` says (mount(8)), names the part of a mount that is
+//! meant.
+
+use std::path::PathBuf;
 
 use hyperbox_sys::mount_attributes::{Attributes, Change, Propagation, Reach};
+use hyperbox_types::SUBPATH_OPTION;
 use rustix::mount::MountFlags;
 
 /// The parsed options of one mount.
@@ -22,6 +26,8 @@ pub(crate) struct MountOptions {
     pub flags: MountFlags,
     /// The file system's own options, joined by commas.
     pub data: String,
+    /// What is meant beneath the source.
+    pub subpath: Option<PathBuf>,
 }
 
 impl MountOptions {
@@ -34,6 +40,7 @@ impl MountOptions {
             propagation: None,
             flags: MountFlags::empty(),
             data: String::new(),
+            subpath: None,
         };
         for word in words {
             options.apply(word)?;
@@ -55,7 +62,10 @@ impl MountOptions {
             "unbindable" => self.propagation = Some((Propagation::Unbindable, Reach::Mount)),
             "runbindable" => self.propagation = Some((Propagation::Unbindable, Reach::Tree)),
             "idmap" | "ridmap" => return Err(format!("mount option {word:?}")),
-            _ => self.apply_attribute(word),
+            _ => match word.strip_prefix(SUBPATH_OPTION) {
+                Some(path) => self.subpath = Some(path.into()),
+                None => self.apply_attribute(word),
+            },
         }
         Ok(())
     }
@@ -175,6 +185,9 @@ mod tests {
         let relatime = parse("noatime relatime");
         assert_eq!(relatime.change.set, Attributes::default());
         assert_eq!(relatime.change.clear, Attributes::ATIME_POLICY);
+
+        let part = parse("rbind x-hyperbox.subpath=a/b");
+        assert_eq!((part.subpath, part.data.as_str()), (Some("a/b".into()), ""));
 
         assert!(MountOptions::parse(&["idmap".to_owned()]).is_err());
     }

@@ -222,7 +222,7 @@ pub(crate) fn command_error(command: &str, fault: crate::report::ExecFault, errn
         ),
         ExecFault::Directory => (
             CommandFault::NotExecutable,
-            format!("exec: {command:?}: is a directory"),
+            format!("exec: {command:?}: is a directory: permission denied"),
         ),
         ExecFault::Denied => (
             CommandFault::NotExecutable,

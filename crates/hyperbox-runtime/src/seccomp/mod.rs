@@ -30,7 +30,7 @@ use crate::error::StartError;
 
 /// A compiled filter.
 #[derive(Debug, Clone)]
-pub(crate) struct Filter {
+pub struct Filter {
     program: Vec<Instruction>,
     flags: u32,
 }
@@ -101,7 +101,10 @@ impl Architecture {
 
 impl Filter {
     /// Compiles a profile for this machine.
-    pub(crate) fn compile(profile: &LinuxSeccomp) -> Result<Self, StartError> {
+    ///
+    /// # Errors
+    /// What the profile asks for is unknown, not supported, or too long for the kernel.
+    pub fn compile(profile: &LinuxSeccomp) -> Result<Self, StartError> {
         let flags = flags(profile)?;
         let architectures = architectures(profile);
         let profile = Profile::new(profile)?;

@@ -72,6 +72,7 @@ pub fn request(specification: &Value, rootfs: RootMount, user: &str, stdio: Stdi
         },
         stdio,
         network_namespace: None,
+        filter: None,
     }
 }
 

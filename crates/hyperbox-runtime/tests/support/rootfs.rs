@@ -117,6 +117,7 @@ impl Rootfs {
             writable: Some(WritableLayer {
                 upper: self.upper(),
                 work: self.directory.path().join("work"),
+                volatile: false,
             }),
         }
     }

@@ -57,6 +57,8 @@ impl External {
         let rootfs = prepare_bundle(directory.path())?;
         hyperbox_sys::fork::unshare_mounts().map_err(|error| system("cannot make a mount namespace", error))?;
         hyperbox_runtime::mount_root(&launch.rootfs, &rootfs).map_err(|error| chained(ErrorKind::Internal, &error))?;
+        hyperbox_runtime::make_mounts_plain(&mut spec, &directory.path().join("bundle/mounts"))
+            .map_err(|error| chained(error.kind(), &error))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(&rootfs, flags, Mode::empty())
             .map_err(|error| system("cannot open the root filesystem", error))?;

@@ -5,17 +5,37 @@
 //! byte that is not part of valid UTF-8 becomes `\ufffd`. Times are `time.RFC3339Nano`: trailing zeros of the fraction, and an
 //! all-zero fraction, are left out.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Appends one entry with its newline. `text` is the output including its own line end, if it has one.
-pub(crate) fn append(into: &mut Vec<u8>, text: &[u8], stream: &str, time_ns: i64) {
+/// Returns what stands in every entry of a container with these attributes.
+pub(crate) fn attributes(attributes: &BTreeMap<String, String>) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    for (key, value) in attributes {
+        encoded.extend_from_slice(if encoded.is_empty() { b"\"attrs\":{\"" } else { b",\"" });
+        append_escaped(&mut encoded, key.as_bytes());
+        encoded.extend_from_slice(b"\":\"");
+        append_escaped(&mut encoded, value.as_bytes());
+        encoded.push(b'"');
+    }
+    if !encoded.is_empty() {
+        encoded.extend_from_slice(b"},");
+    }
+    encoded
+}
+
+/// Appends one entry with its newline. `text` is the output including its own line end, if it has one; `attributes` is of
+/// [`attributes`].
+pub(crate) fn append(into: &mut Vec<u8>, text: &[u8], stream: &str, attributes: &[u8], time_ns: i64) {
     into.extend_from_slice(b"{\"log\":\"");
     append_escaped(into, text);
     into.extend_from_slice(b"\",\"stream\":\"");
     into.extend_from_slice(stream.as_bytes());
-    into.extend_from_slice(b"\",\"time\":\"");
+    into.extend_from_slice(b"\",");
+    into.extend_from_slice(attributes);
+    into.extend_from_slice(b"\"time\":\"");
     append_time(into, time_ns);
     into.extend_from_slice(b"\"}\n");
 }
@@ -155,7 +175,7 @@ mod tests {
     #[test]
     fn an_entry_is_one_json_line() {
         let mut bytes = Vec::new();
-        append(&mut bytes, b"hi\n", "stdout", 1_000_000_000);
+        append(&mut bytes, b"hi\n", "stdout", b"", 1_000_000_000);
         assert_eq!(
             bytes,
             b"{\"log\":\"hi\\n\",\"stream\":\"stdout\",\"time\":\"1970-01-01T00:00:01Z\"}\n"

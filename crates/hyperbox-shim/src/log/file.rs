@@ -4,13 +4,16 @@
 //! Entries are buffered and written in whole entries; the shim flushes before it sleeps, so nothing waits here while the container
 //! is quiet. A failed write never disturbs the container: the file is cut back to its last whole entry, the buffer is tried
 //! again later, and once it is full new entries are dropped. Rotation renames `PATH.n` to `PATH.n+1`, `PATH` to
-//! `PATH.1`, and starts a new `PATH`; a reader that holds the old file still reads it to its end.
+//! `PATH.1`, and starts a new `PATH`; a reader that holds the old file still reads it to its end. `PATH.1` is then compressed, if that
+//! is wished, while output goes on; it is complete before the next rotation.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use super::compression::{Compression, compressed_name};
 
 /// Written out at the latest when so much is buffered.
 const WRITE_AT: usize = 32 * 1024;
@@ -26,27 +29,33 @@ pub(crate) struct LogFile {
     size: u64,
     max_bytes: Option<u64>,
     max_files: u32,
+    compress: bool,
+    compression: Option<Compression>,
     buffer: Vec<u8>,
     failing: bool,
 }
 
 impl LogFile {
     /// Opens the log for appending and makes its directory if that is missing.
-    pub(crate) fn open(path: &Path, max_bytes: Option<u64>, max_files: u32) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, max_bytes: Option<u64>, max_files: u32, compress: bool) -> io::Result<Self> {
         if let Some(directory) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
         let file = open_for_append(path)?;
         let size = file.metadata()?.len();
-        Ok(Self {
+        let mut log = Self {
             path: path.to_owned(),
             file,
             size,
             max_bytes,
             max_files: max_files.max(1),
+            compress,
+            compression: None,
             buffer: Vec::new(),
             failing: false,
-        })
+        };
+        log.begin_compression();
+        Ok(log)
     }
 
     /// Adds one encoded entry.
@@ -89,21 +98,54 @@ impl LogFile {
         self.failing
     }
 
+    /// Tells whether a rotated file is being compressed.
+    pub(crate) fn is_compressing(&self) -> bool {
+        self.compression.is_some()
+    }
+
+    /// Compresses a little of a rotated file.
+    pub(crate) fn compress_some(&mut self) {
+        if let Some(compression) = self.compression.take() {
+            // A file that cannot be compressed stays as it is, which readers take as well.
+            self.compression = compression.step().ok().flatten();
+        }
+    }
+
+    /// Compresses what is left of a rotated file.
+    pub(crate) fn compress_rest(&mut self) {
+        if let Some(compression) = self.compression.take() {
+            // As above.
+            drop(compression.finish());
+        }
+    }
+
+    fn begin_compression(&mut self) {
+        if self.compress && self.max_files > 1 {
+            // Usually there is no such file; one that cannot be opened stays as it is.
+            self.compression = Compression::begin(&numbered(&self.path, 1)).ok();
+        }
+    }
+
     fn rotate(&mut self) -> io::Result<()> {
         if self.max_files == 1 {
             self.file.set_len(0)?;
             self.size = 0;
             return Ok(());
         }
+        self.compress_rest();
+        let oldest = numbered(&self.path, self.max_files - 1);
+        // The oldest goes in both forms: what moves to its place may have the other one.
+        ignore_missing(std::fs::remove_file(compressed_name(&oldest)))?;
+        ignore_missing(std::fs::remove_file(oldest))?;
         for index in (1..self.max_files - 1).rev() {
-            ignore_missing(std::fs::rename(
-                numbered(&self.path, index),
-                numbered(&self.path, index + 1),
-            ))?;
+            let (from, to) = (numbered(&self.path, index), numbered(&self.path, index + 1));
+            ignore_missing(std::fs::rename(compressed_name(&from), compressed_name(&to)))?;
+            ignore_missing(std::fs::rename(from, to))?;
         }
         std::fs::rename(&self.path, numbered(&self.path, 1))?;
         self.file = open_for_append(&self.path)?;
         self.size = 0;
+        self.begin_compression();
         Ok(())
     }
 }
@@ -137,7 +179,7 @@ mod tests {
     fn files_rotate_and_the_oldest_goes() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("deep/log");
-        let mut log = LogFile::open(&path, Some(10), 3).unwrap();
+        let mut log = LogFile::open(&path, Some(10), 3, false).unwrap();
         for entry in ["aaaaaa\n", "bbbbbb\n", "cc\n", "dddddd\n", "eeeeee\n"] {
             log.append(entry.as_bytes());
         }
@@ -149,10 +191,51 @@ mod tests {
     }
 
     #[test]
+    fn rotated_files_are_compressed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let unpacked = |index| {
+            let mut text = String::new();
+            let file = File::open(compressed_name(&numbered(&path, index))).unwrap();
+            io::Read::read_to_string(&mut flate2::read::GzDecoder::new(file), &mut text).unwrap();
+            text
+        };
+        // What was rotated before the option was given, or was left by a crash.
+        std::fs::write(numbered(&path, 1), "before\n").unwrap();
+        let mut log = LogFile::open(&path, Some(6), 4, true).unwrap();
+        assert!(log.is_compressing());
+        for entry in ["aaaaaa\n", "bbbbbb\n", "cccccc\n"] {
+            log.append(entry.as_bytes());
+        }
+        assert!(log.flush());
+        assert_eq!(
+            (unpacked(3), unpacked(2)),
+            ("before\n".to_owned(), "aaaaaa\n".to_owned())
+        );
+        assert_eq!(
+            (content(&numbered(&path, 1)).as_str(), content(&path).as_str()),
+            ("bbbbbb\n", "cccccc\n")
+        );
+        while log.is_compressing() {
+            log.compress_some();
+        }
+        assert_eq!(unpacked(1), "bbbbbb\n");
+        assert!(!numbered(&path, 1).exists());
+        log.append(b"dddddd\n");
+        log.compress_rest();
+        assert!(log.flush());
+        assert_eq!(
+            (unpacked(3), unpacked(1)),
+            ("aaaaaa\n".to_owned(), "cccccc\n".to_owned())
+        );
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 4);
+    }
+
+    #[test]
     fn one_file_starts_over_and_a_huge_entry_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut log = LogFile::open(&path, Some(4), 1).unwrap();
+        let mut log = LogFile::open(&path, Some(4), 1, false).unwrap();
         log.append(b"123456789\n");
         log.append(b"next\n");
         assert!(log.flush());
@@ -164,7 +247,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         for entry in ["first\n", "second\n"] {
-            let mut log = LogFile::open(&path, Some(8), 2).unwrap();
+            let mut log = LogFile::open(&path, Some(8), 2, false).unwrap();
             log.append(entry.as_bytes());
             assert!(log.flush());
         }
@@ -181,6 +264,8 @@ mod tests {
             size: 0,
             max_bytes: None,
             max_files: 1,
+            compress: false,
+            compression: None,
             buffer: Vec::new(),
             failing: false,
         };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The container's log: output in, json-file entries on disk out.
 
+mod compression;
 mod entry;
 mod file;
 mod lines;
@@ -19,6 +20,8 @@ pub(crate) struct Log {
     file: LogFile,
     stdout: Lines,
     stderr: Lines,
+    /// The part of every entry that tells of the container.
+    attributes: Vec<u8>,
     encoded: Vec<u8>,
 }
 
@@ -29,14 +32,17 @@ impl Log {
             path,
             max_bytes,
             max_files,
+            compress,
+            attributes,
         } = target
         else {
             return Ok(None);
         };
         Ok(Some(Self {
-            file: LogFile::open(path, *max_bytes, *max_files)?,
+            file: LogFile::open(path, *max_bytes, *max_files, *compress)?,
             stdout: Lines::default(),
             stderr: Lines::default(),
+            attributes: entry::attributes(attributes),
             encoded: Vec::new(),
         }))
     }
@@ -64,15 +70,30 @@ impl Log {
         self.file.is_failing()
     }
 
+    /// Tells whether a rotated file is being compressed, so that [`Log::compress_some`] has work.
+    pub(crate) fn is_compressing(&self) -> bool {
+        self.file.is_compressing()
+    }
+
+    /// Compresses a little of a rotated file: some milliseconds.
+    pub(crate) fn compress_some(&mut self) {
+        self.file.compress_some();
+    }
+
+    /// Compresses what is left of a rotated file.
+    pub(crate) fn compress_rest(&mut self) {
+        self.file.compress_rest();
+    }
+
     fn with_stream(&mut self, channel: Channel, feed: impl FnOnce(&mut Lines, &mut dyn FnMut(&[u8], i64))) {
         let (lines, name) = match channel {
             Channel::Stderr => (&mut self.stderr, "stderr"),
             _ => (&mut self.stdout, "stdout"),
         };
-        let (file, encoded) = (&mut self.file, &mut self.encoded);
+        let (file, encoded, attributes) = (&mut self.file, &mut self.encoded, &self.attributes);
         feed(lines, &mut |text, time_ns| {
             encoded.clear();
-            entry::append(encoded, text, name, time_ns);
+            entry::append(encoded, text, name, attributes, time_ns);
             file.append(encoded);
         });
     }

@@ -83,6 +83,8 @@ impl Bench {
             path: self.path().join("logs").join(container.as_str()).join("json.log"),
             max_bytes: None,
             max_files: 1,
+            compress: false,
+            attributes: Default::default(),
         }
     }
 
@@ -95,6 +97,7 @@ impl Bench {
         LaunchTask {
             container: container.clone(),
             spec: spec(container, command).to_string(),
+            seccomp: None,
             rootfs: RootMount::Bind {
                 source: self.path().join("root"),
                 read_only: false,
@@ -111,6 +114,7 @@ impl Bench {
             network_namespace: None,
             attached: Vec::new(),
             files: Vec::new(),
+            trace: None,
         }
     }
 

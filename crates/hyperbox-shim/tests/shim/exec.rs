@@ -101,21 +101,25 @@ async fn privileged_execs_of_crun_work() {
     execs_work(Bench::with_crun()).await;
 }
 
-async fn an_exec_has_a_terminal(bench: Bench) {
+/// `first` prints the size that the terminal has in the beginning.
+async fn an_exec_has_a_terminal(bench: Bench, first: &str) {
     let (container, task, _client) = bench.run("sleep 100000").await;
     let exec = exec_id();
     let stdio = Stdio {
         terminal: Some(TerminalSize { rows: 12, columns: 34 }),
         ..PIPES
     };
-    let command = process(&["sh", "-c", "stty size; read line; stty size"], true).to_string();
+    let script = format!("{first}; read line; stty size");
+    let command = process(&["sh", "-c", &script], true).to_string();
     let (mut client, pending) = bench.runtime.prepare_attach(ALL).unwrap();
     task.exec(&exec, command, UserSpec::default(), stdio, vec![pending])
         .await
         .unwrap();
-    let mut first = [0; 7];
-    client.read_exact(&mut first).await.unwrap();
-    assert_eq!(&first, b"12 34\r\n");
+    let mut first = Vec::new();
+    while !first.ends_with(b"\n") {
+        first.push(client.read_u8().await.unwrap());
+    }
+    assert_eq!(String::from_utf8_lossy(&first), "12 34\r\n");
     task.resize(Some(&exec), TerminalSize { rows: 56, columns: 78 })
         .await
         .unwrap();
@@ -129,12 +133,14 @@ async fn an_exec_has_a_terminal(bench: Bench) {
 
 #[tokio::test]
 async fn privileged_an_exec_has_a_terminal() {
-    an_exec_has_a_terminal(Bench::new()).await;
+    an_exec_has_a_terminal(Bench::new(), "stty size").await;
 }
 
 #[tokio::test]
 async fn privileged_an_exec_of_crun_has_a_terminal() {
-    an_exec_has_a_terminal(Bench::with_crun()).await;
+    // crun lets the process begin and sets the size beside it.
+    let first = r#"until [ "$(stty size 2>/dev/null)" ]; do :; done; stty size"#;
+    an_exec_has_a_terminal(Bench::with_crun(), first).await;
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ async fn privileged_crun_runs_containers_in_a_mounted_root() {
         writable: Some(WritableLayer {
             upper: upper.clone(),
             work,
+            volatile: false,
         }),
     };
     let mut client = bench.attach(&mut launch);

@@ -2,10 +2,12 @@
 //! Launch, output, exit.
 
 use hyperbox_core::seam::{TaskRuntime as _, TaskStatus};
+use hyperbox_core::trace::Trace;
 use hyperbox_testkit::conformance::task::{exit_code, read_frames};
 use hyperbox_testkit::{container_id, wait_for_async};
 use hyperbox_types::Signal;
 use hyperbox_types::shim::CommandFault;
+use hyperbox_types::trace::Party;
 
 use crate::bench::Bench;
 
@@ -15,6 +17,32 @@ async fn privileged_output_and_exit_code_arrive() {
     let (container, task, mut client) = bench.run("echo out; echo err >&2; exit 7").await;
     assert_eq!(read_frames(&mut client).await, ("out\n".to_owned(), "err\n".to_owned()));
     assert_eq!(exit_code(&*task).await, 7);
+    bench.finish(&[&container]).await;
+}
+
+#[tokio::test]
+async fn privileged_who_asks_for_a_timeline_gets_one() {
+    let bench = Bench::new();
+    let container = container_id();
+    let mut launch = bench.script(&container, "true");
+    let trace = Trace::default();
+    launch.trace = Some(trace.clone());
+    let task = bench.runtime.launch(launch).await.unwrap();
+    assert_eq!(exit_code(&*task).await, 0);
+    let steps: Vec<(Party, String)> = trace.marks().into_iter().map(|mark| (mark.party, mark.step)).collect();
+    let at = |party, step: &str| {
+        let found = steps.iter().position(|mark| *mark == (party, step.to_owned()));
+        found.unwrap_or_else(|| panic!("{step} is not in {steps:?}"))
+    };
+    let order = [
+        at(Party::Launcher, "request read"),
+        at(Party::Shim, "begun"),
+        at(Party::Shim, "root filesystem mounted"),
+        at(Party::Shim, "first process cloned"),
+        at(Party::Container, "command executed"),
+        at(Party::Daemon, "shim heard"),
+    ];
+    assert!(order.is_sorted(), "{steps:?}");
     bench.finish(&[&container]).await;
 }
 

@@ -47,6 +47,8 @@ async fn privileged_a_follower_survives_rotation() {
         path: path(&bench.log(&container)).to_owned(),
         max_bytes: Some(16_384),
         max_files: 1000,
+        compress: false,
+        attributes: Default::default(),
     };
     let log = launch.log.clone();
     let mut client = bench.attach(&mut launch);
@@ -74,6 +76,54 @@ async fn privileged_a_follower_survives_rotation() {
 }
 
 #[tokio::test]
+async fn privileged_rotated_files_are_compressed_and_read() {
+    let bench = Bench::new();
+    let container = container_id();
+    let mut launch = bench.script(&container, "seq 1 30000");
+    launch.log = LogTarget::JsonFile {
+        path: path(&bench.log(&container)).to_owned(),
+        max_bytes: Some(100_000),
+        max_files: 5,
+        compress: true,
+        attributes: Default::default(),
+    };
+    let log = launch.log.clone();
+    let mut client = bench.attach(&mut launch);
+    let task = bench.runtime.launch(launch).await.unwrap();
+    tokio::io::copy(&mut client, &mut tokio::io::sink()).await.unwrap();
+    assert_eq!(exit_code(&*task).await, 0);
+    let directory = path(&log).parent().unwrap();
+    let compressed = async || {
+        let names = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.filter_map(|name| name.into_string().ok()).collect();
+        names.retain(|name| path(&log).file_name().unwrap() != name.as_str());
+        names.sort();
+        let complete = names.iter().all(|name| name.ends_with(".gz")) && names.len() == 4;
+        complete.then_some(()).ok_or_else(|| format!("{names:?}"))
+    };
+    // The last one is compressed while the shim ends.
+    hyperbox_testkit::wait_for_async("four compressed files", compressed).await;
+    for tail in [None, Some(3000)] {
+        let (_keep, ended) = watch::channel(false);
+        let query = LogQuery { tail, ..WHOLE_LOG };
+        let stream = bench.runtime.logs(&log, query, ended).await.unwrap();
+        let seen = text(stream.map(Result::unwrap).collect::<Vec<_>>().await);
+        let numbers: Vec<u32> = seen.lines().map(|line| line.parse().unwrap()).collect();
+        let first = numbers[0];
+        assert!(numbers.iter().copied().eq(first..=30_000), "{} lines", numbers.len());
+        assert!(
+            tail.is_none_or(|tail| tail == numbers.len() as u64) && first < 27_002,
+            "from {first}"
+        );
+    }
+    bench.runtime.remove_logs(&log).await.unwrap();
+    assert_eq!(std::fs::read_dir(directory).unwrap().count(), 0);
+    bench.finish(&[&container]).await;
+}
+
+#[tokio::test]
 async fn privileged_a_full_disk_does_not_stop_the_container() {
     let bench = Bench::new();
     let container = container_id();
@@ -82,6 +132,8 @@ async fn privileged_a_full_disk_does_not_stop_the_container() {
         path: "/dev/full".into(),
         max_bytes: None,
         max_files: 1,
+        compress: false,
+        attributes: Default::default(),
     };
     let mut client = bench.attach(&mut launch);
     let task = bench.runtime.launch(launch).await.unwrap();

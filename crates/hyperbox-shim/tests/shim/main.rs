@@ -9,6 +9,7 @@ mod bench;
 mod conformance;
 mod exec;
 mod external;
+mod groups;
 mod init;
 mod life;
 mod logs;

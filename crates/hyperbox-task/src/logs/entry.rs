@@ -2,6 +2,7 @@
 //! Parses one line of a json-file log. Pure; a line that is not an entry (cut off by a crash, written by a stranger) is `None`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use hyperbox_core::seam::{LogEntry, LogQuery};
 use jiff::Timestamp;
@@ -15,6 +16,8 @@ struct Line<'a> {
     stream: Cow<'a, str>,
     #[serde(borrow)]
     time: Cow<'a, str>,
+    #[serde(default)]
+    attrs: BTreeMap<String, String>,
 }
 
 /// Parses one line without its newline.
@@ -25,6 +28,7 @@ pub(crate) fn parse(line: &[u8]) -> Option<LogEntry> {
         stderr: line.stream == "stderr",
         time_ns: i64::try_from(time.as_nanosecond()).ok()?,
         bytes: line.log.into_owned().into_bytes(),
+        attributes: line.attrs,
     })
 }
 
@@ -48,8 +52,11 @@ mod tests {
                 stderr: true,
                 time_ns: 1_000_000_000_500_000_000,
                 bytes: b"a\tb<\n".to_vec(),
+                attributes: BTreeMap::new(),
             }
         );
+        let told = parse(br#"{"log":"","stream":"stdout","attrs":{"a":"b c"},"time":"2001-09-09T01:46:40Z"}"#).unwrap();
+        assert_eq!(told.attributes["a"], "b c");
         for line in [
             &b""[..],
             b"{\"log\":\"cut",

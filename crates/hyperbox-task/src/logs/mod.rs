@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! Reads what the shims log: json-file logs, rotated ones included, with tail, time range and follow.
+//! Reads what the shims log: json-file logs, rotated and compressed ones included, with tail, time range and follow.
 //!
 //! Files are read on a blocking thread, one batch at a time, as fast as the reader of the stream takes it. A follower sleeps on
 //! inotify of the log's directory until something changes, the task ends, or the end of the time range has come.
 
 mod entry;
 mod files;
+mod part;
 mod reader;
 mod tail;
 

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use hyperbox_core::seam::{LogEntry, LogQuery};
 
 use super::entry;
-use super::files::{LogPart, open_all, open_younger};
+use super::files::{open_all, open_younger};
+use super::part::LogPart;
 use super::tail::start_of_last;
 
 /// Read at a time.
@@ -22,6 +23,8 @@ const MAX_LINE: usize = 256 * 1024;
 #[derive(Debug)]
 pub(crate) struct Reader {
     path: PathBuf,
+    /// Where compressed files are unpacked.
+    directory: PathBuf,
     query: LogQuery,
     parts: VecDeque<LogPart>,
     offset: u64,
@@ -34,20 +37,22 @@ pub(crate) struct Reader {
 impl Reader {
     /// Opens the log where the query begins. A log that does not exist is empty.
     pub(crate) fn open(path: &Path, query: LogQuery) -> io::Result<Self> {
+        let directory = path.parent().map(Path::to_owned).unwrap_or_default();
         let mut parts = open_all(path)?;
         let (first, offset) = match query.tail {
             None => (0, 0),
-            Some(count) => start_of_last(&parts, count, &|line| {
+            Some(count) => start_of_last(&parts, &directory, count, &|line| {
                 entry::parse(line).is_some_and(|entry| entry::is_chosen(&entry, &query))
             })?,
         };
         parts.drain(..first);
         let end = match parts.last() {
-            Some(part) if !query.follow => part.file.metadata()?.len(),
+            Some(part) if !query.follow => part.file(&directory)?.metadata()?.len(),
             _ => u64::MAX,
         };
         Ok(Self {
             path: path.to_owned(),
+            directory,
             query,
             parts: parts.into(),
             offset,
@@ -85,9 +90,10 @@ impl Reader {
             u64::MAX
         };
         let wanted = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+        let file = part.file(&self.directory)?;
         let before = self.pending.len();
         self.pending.resize(before + wanted, 0);
-        let result = part.file.read_at(&mut self.pending[before..], self.offset);
+        let result = file.read_at(&mut self.pending[before..], self.offset);
         self.pending.truncate(before + result.as_ref().copied().unwrap_or(0));
         let count = result?;
         self.offset += count as u64;
@@ -104,7 +110,7 @@ impl Reader {
             return Ok(!self.parts.is_empty());
         };
         if self.parts.len() == 1 {
-            if current.file.metadata()?.len() < self.offset {
+            if current.file(&self.directory)?.metadata()?.len() < self.offset {
                 self.start_of_file();
                 return Ok(true);
             }
@@ -159,8 +165,9 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::unix::fs::MetadataExt;
 
-    use super::super::files::numbered;
+    use super::super::files::{compressed, numbered};
     use super::*;
 
     const ALL: LogQuery = LogQuery {
@@ -273,6 +280,48 @@ mod tests {
         let mut current = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         current.write_all(line("e", "stdout", 5).as_bytes()).unwrap();
         assert_eq!(texts(&mut reader), ["e"]);
+    }
+
+    /// Compresses as the shim does.
+    fn compress(rotated: &Path) {
+        let metadata = std::fs::metadata(rotated).unwrap();
+        let mut field = b"HB\x10\x00".to_vec();
+        field.extend_from_slice(&metadata.dev().to_le_bytes());
+        field.extend_from_slice(&metadata.ino().to_le_bytes());
+        let mut encoder = flate2::GzBuilder::new()
+            .extra(field)
+            .write(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&std::fs::read(rotated).unwrap()).unwrap();
+        std::fs::write(compressed(rotated), encoder.finish().unwrap()).unwrap();
+        std::fs::remove_file(rotated).unwrap();
+    }
+
+    #[test]
+    fn compressed_files_are_read_and_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        for (index, text) in [(3, "a"), (2, "b"), (1, "c")] {
+            let rotated = numbered(&path, index);
+            std::fs::write(&rotated, line(text, "stdout", 4 - index)).unwrap();
+            if index > 1 {
+                compress(&rotated);
+            }
+        }
+        std::fs::write(&path, line("d", "stdout", 4)).unwrap();
+        let tail = LogQuery { tail: Some(3), ..ALL };
+        assert_eq!(texts(&mut Reader::open(&path, ALL).unwrap()), ["a", "b", "c", "d"]);
+        assert_eq!(texts(&mut Reader::open(&path, tail).unwrap()), ["b", "c", "d"]);
+        let mut follower = Reader::open(&path, LogQuery { follow: true, ..tail }).unwrap();
+        assert_eq!(texts(&mut follower), ["b", "c", "d"]);
+        let mut old = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        old.write_all(line("e", "stdout", 5).as_bytes()).unwrap();
+        // The file that is held is rotated twice and compressed meanwhile, and so is one that nobody held.
+        for (index, text) in [(2, "f"), (1, "g")] {
+            std::fs::rename(&path, numbered(&path, index)).unwrap();
+            compress(&numbered(&path, index));
+            std::fs::write(&path, line(text, "stdout", 6)).unwrap();
+        }
+        assert_eq!(texts(&mut follower), ["e", "f", "g"]);
     }
 
     #[test]

@@ -4,8 +4,9 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
-use super::files::LogPart;
+use super::part::LogPart;
 
 /// Read at a time.
 const BLOCK: u64 = 64 * 1024;
@@ -13,15 +14,20 @@ const BLOCK: u64 = 64 * 1024;
 /// A position in a log: index of the file, offset in it.
 pub(crate) type Position = (usize, u64);
 
-/// Returns where the last `count` lines that satisfy `is_counted` begin.
-pub(crate) fn start_of_last(parts: &[LogPart], count: u64, is_counted: &dyn Fn(&[u8]) -> bool) -> io::Result<Position> {
+/// Returns where the last `count` lines that satisfy `is_counted` begin; compressed files are unpacked in `directory`.
+pub(crate) fn start_of_last(
+    parts: &[LogPart],
+    directory: &Path,
+    count: u64,
+    is_counted: &dyn Fn(&[u8]) -> bool,
+) -> io::Result<Position> {
     let Some(last) = parts.len().checked_sub(1) else {
         return Ok((0, 0));
     };
     let mut left = count;
-    let mut start = (last, complete_length(&parts[last].file)?);
+    let mut start = (last, complete_length(parts[last].file(directory)?)?);
     for (index, part) in parts.iter().enumerate().rev() {
-        let mut lines = BackwardLines::new(&part.file)?;
+        let mut lines = BackwardLines::new(part.file(directory)?)?;
         while left > 0 {
             let Some((offset, line)) = lines.next_line()? else {
                 break;
@@ -128,7 +134,7 @@ mod tests {
 
     use proptest::prelude::proptest;
 
-    use super::super::files::{numbered, open_all};
+    use super::super::files::{compressed, numbered, open_all};
     use super::*;
 
     fn tail(files: &[&str], count: u64, is_counted: &dyn Fn(&[u8]) -> bool) -> Position {
@@ -137,7 +143,7 @@ mod tests {
         for (index, text) in files.iter().rev().enumerate() {
             std::fs::write(numbered(&path, u32::try_from(index).unwrap()), text).unwrap();
         }
-        start_of_last(&open_all(&path).unwrap(), count, is_counted).unwrap()
+        start_of_last(&open_all(&path).unwrap(), directory.path(), count, is_counted).unwrap()
     }
 
     #[test]
@@ -158,6 +164,34 @@ mod tests {
         assert_eq!(tail(&[""], 3, &|_| true), (0, 0));
         assert_eq!(tail(&["no newline"], 3, &|_| true), (0, 0));
         assert_eq!(tail(&[], 3, &|_| true), (0, 0));
+    }
+
+    #[test]
+    fn only_files_that_are_needed_are_unpacked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        std::fs::write(&path, "d\n").unwrap();
+        for (index, text) in [(1, "c\n"), (2, "a\nb\n")] {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+            std::fs::write(compressed(&numbered(&path, index)), encoder.finish().unwrap()).unwrap();
+        }
+        let parts = open_all(&path).unwrap();
+        for (count, expected, unpacked) in [
+            (0, (2, 2), 0),
+            (1, (2, 0), 0),
+            (2, (1, 0), 1),
+            (3, (0, 2), 2),
+            (9, (0, 0), 2),
+        ] {
+            let position = start_of_last(&parts, directory.path(), count, &|_| true).unwrap();
+            assert_eq!(position, expected, "{count}");
+            assert_eq!(
+                parts.iter().filter(|part| part.is_unpacked()).count(),
+                unpacked,
+                "{count}"
+            );
+        }
     }
 
     #[test]
