@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! All plugins of a list, one after the other (specification, section 3).
 //!
-//! ADD and CHECK stop at the first failure. DEL goes on after one: what the others have made is better gone, and the failure is told at
+//! ADD, whose caller notes every answer, and CHECK stop at the first failure. DEL goes on after one: what the others have made is better gone, and the failure is told at
 //! the end. Each future runs to its end or kills the plugin that is running.
 
 use std::path::PathBuf;
@@ -16,8 +16,10 @@ use serde_json::{Map, Value};
 use crate::failure::{of_plugin, refused};
 use crate::invocation::{self, Attachment, Verb, environment, input};
 use crate::list::{List, Plugin};
+use crate::namespace::Namespace;
 use crate::plugin::{self, NoOutput};
 use crate::result::Success;
+use crate::stand_in;
 
 /// A list that can be run.
 #[derive(Debug, Clone)]
@@ -30,11 +32,25 @@ pub(crate) struct Chain {
     pub(crate) timeout: Duration,
 }
 
-/// An ADD that failed, and what the plugins before the failure answered.
+/// Where DEL looks for what ADD has made.
 #[derive(Debug)]
-pub(crate) struct FailedAdd {
-    pub(crate) error: NetworkError,
-    pub(crate) before: Option<Success>,
+pub(crate) enum Place<'a> {
+    /// In the namespace that ADD was called for.
+    Living(&'a Namespace),
+    /// In one that stands in for it, for plugins that need it; all others are told that there is none.
+    StandIn(&'a Namespace),
+    /// Nowhere any more.
+    Gone,
+}
+
+impl Place<'_> {
+    fn shown_to(&self, plugin: &Plugin) -> Option<String> {
+        match self {
+            Self::Living(namespace) => Some(namespace.path()),
+            Self::StandIn(namespace) => stand_in::is_needed_by(plugin).then(|| namespace.path()),
+            Self::Gone => None,
+        }
+    }
 }
 
 /// What is the same for all plugins of one call.
@@ -52,39 +68,41 @@ struct Supported {
 }
 
 impl Chain {
-    /// Makes the attachment. After a failure [`Self::delete`] is to be called.
-    pub(crate) async fn add(&self, attachment: &Attachment, namespace: &str) -> Result<Success, FailedAdd> {
+    /// Runs ADD of one plugin, which is told what the one before it answered. After a failure [`Self::delete`] is to be called.
+    pub(crate) async fn add(
+        &self,
+        plugin: &Plugin,
+        attachment: &Attachment,
+        namespace: &str,
+        last: Option<&Success>,
+    ) -> Result<Success, NetworkError> {
         let call = Call {
             verb: Verb::Add,
             attachment: Some(attachment),
             namespace: Some(namespace),
         };
-        let mut last: Option<Success> = None;
-        for plugin in &self.list.plugins {
-            let previous = last.as_ref().map(|result| result.for_plugin(self.list.version, None));
-            let fields = input(&self.list, plugin, Some(&attachment.capabilities), previous);
-            match self.result_of(plugin, call, fields).await {
-                Ok(result) => last = Some(result),
-                Err(error) => return Err(FailedAdd { error, before: last }),
-            }
-        }
-        last.ok_or_else(|| FailedAdd {
-            error: refused(&self.network, ErrorKind::InvalidArgument, "the list has no plugins"),
-            before: None,
-        })
+        let previous = last.map(|result| result.for_plugin(self.list.version, None));
+        let fields = input(&self.list, plugin, Some(&attachment.capabilities), previous);
+        self.result_of(plugin, call, fields).await
+    }
+
+    /// Returns whether DEL needs something in place of a namespace that is gone.
+    pub(crate) fn needs_stand_in(&self) -> bool {
+        self.list.plugins.iter().any(stand_in::is_needed_by)
     }
 
     /// Removes the attachment; that it is not there is success.
-    pub(crate) async fn delete(&self, attachment: &Attachment, namespace: Option<&str>) -> Result<(), NetworkError> {
-        let call = Call {
-            verb: Verb::Delete,
-            attachment: Some(attachment),
-            namespace,
-        };
-        let previous = self.previous(attachment, namespace);
+    pub(crate) async fn delete(&self, attachment: &Attachment, place: &Place<'_>) -> Result<(), NetworkError> {
         let mut failure = None;
         for plugin in self.list.plugins.iter().rev() {
-            let fields = input(&self.list, plugin, Some(&attachment.capabilities), previous.clone());
+            let path = place.shown_to(plugin);
+            let call = Call {
+                verb: Verb::Delete,
+                attachment: Some(attachment),
+                namespace: path.as_deref(),
+            };
+            let previous = self.previous(attachment, path.as_deref());
+            let fields = input(&self.list, plugin, Some(&attachment.capabilities), previous);
             if let Err(error) = self.call(plugin, call, fields).await {
                 tracing::warn!(network = %self.network, plugin = %plugin.kind, container = %attachment.container, %error, "a plugin cannot remove an attachment");
                 failure = failure.or(Some(error));

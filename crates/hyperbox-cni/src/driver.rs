@@ -39,7 +39,6 @@ use crate::work::{Key, Work};
 #[derive(Debug)]
 pub struct CniDriver {
     work: Arc<Work>,
-    sandboxes: Arc<dyn Sandboxes>,
 }
 
 impl CniDriver {
@@ -51,8 +50,7 @@ impl CniDriver {
         let journal = Journal::open(&config.state_dir);
         let journal = journal.map_err(|source| failed("cni", "make the state directory of the cni driver", source))?;
         Ok(Self {
-            work: Arc::new(Work::new(config, journal)),
-            sandboxes,
+            work: Arc::new(Work::new(config, journal, sandboxes)),
         })
     }
 
@@ -124,10 +122,10 @@ impl NetworkDriver for CniDriver {
 
     async fn open(&self, request: SandboxRequest) -> Result<Sandbox, NetworkError> {
         let name = request.endpoint.network.name.clone();
-        let descriptor = self.sandboxes.open().await?;
+        let descriptor = self.work.sandboxes.open().await?;
         let namespace = keep_open(&name, descriptor.as_fd())?;
         let names = match request.names {
-            true => Some(self.sandboxes.open_names(descriptor.as_fd()).await?),
+            true => Some(self.work.sandboxes.open_names(descriptor.as_fd()).await?),
             false => None,
         };
         let endpoint = self.add(namespace, &request.container, request.endpoint).await?;

@@ -54,7 +54,7 @@ pub(crate) fn of(network: &NetworkId, attachment: &Attachment, result: &Success)
 }
 
 /// The addresses of the container's link: those that name it, and those that name none.
-fn addresses<'a>(attachment: &'a Attachment, result: &'a Success) -> impl Iterator<Item = &'a Address> {
+pub(crate) fn addresses<'a>(attachment: &'a Attachment, result: &'a Success) -> impl Iterator<Item = &'a Address> {
     result.addresses.iter().filter(|address| {
         let Some(index) = address.interface else { return true };
         let link = usize::try_from(index)

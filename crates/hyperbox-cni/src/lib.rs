@@ -7,6 +7,7 @@
 //! - `endpoint`: what a plugin's result means to the engine, and what is remembered of it;
 //! - `plugin`: one program, run with bounds on time and output; `chain`: all programs of a list, in order;
 //! - `namespace`: how a program finds a namespace that has no name; `journal`: what survives a crash; `order`: who waits for whom;
+//!   `stand_in`: what DEL is shown in place of a namespace that is gone;
 //! - `work`: what happens in tasks of its own; `driver`: what the seam promises.
 //!
 //! The formats read are those of versions 0.3.0 to 1.1.0. Plugins are executed as the daemon's user: whoever may create networks
@@ -28,6 +29,7 @@ mod plugin;
 mod ports;
 mod result;
 mod source;
+mod stand_in;
 mod version;
 mod work;
 

@@ -6,15 +6,17 @@
 //! long: plugins such as `bridge` find the addresses there whose rules they remove.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use hyperbox_core::seam::{Endpoint, EndpointRequest, NetworkError, NetworkSettings};
+use hyperbox_core::failpoint;
+use hyperbox_core::seam::{Endpoint, EndpointRequest, NetworkError, NetworkSettings, Sandboxes};
 use hyperbox_types::{ContainerId, ErrorKind, NetworkId};
 use tokio::sync::Semaphore;
 
-use crate::chain::Chain;
+use crate::chain::{Chain, Place};
 use crate::choice::{self, Network};
 use crate::config::Config;
 use crate::endpoint;
@@ -25,6 +27,7 @@ use crate::list::List;
 use crate::namespace::{self, Namespace};
 use crate::order::{Order, Purpose, Turn};
 use crate::result::Success;
+use crate::stand_in;
 
 /// How many releases and checks run at the same time.
 const BEHIND: usize = 4;
@@ -53,6 +56,7 @@ impl Key {
 pub(crate) struct Work {
     pub(crate) config: Config,
     pub(crate) order: Order,
+    pub(crate) sandboxes: Arc<dyn Sandboxes>,
     journal: Journal,
     state: Mutex<State>,
     behind: Semaphore,
@@ -80,7 +84,7 @@ struct Known {
 
 impl Work {
     /// Starts with no network and no attachment.
-    pub(crate) fn new(config: Config, journal: Journal) -> Self {
+    pub(crate) fn new(config: Config, journal: Journal, sandboxes: Arc<dyn Sandboxes>) -> Self {
         // Serials need only differ from those of earlier daemons, whose clocks were earlier.
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -88,6 +92,7 @@ impl Work {
         Self {
             config,
             order: Order::default(),
+            sandboxes,
             journal,
             state: Mutex::default(),
             behind: Semaphore::new(BEHIND),
@@ -143,13 +148,8 @@ impl Work {
             attachment: attachment.clone(),
         };
         self.write(&entry).await?;
-        let added = match chain.add(&attachment, &namespace.path()).await {
-            Ok(result) => self.noted(&mut entry, &result).await.map(|()| result),
-            Err(failure) => {
-                entry.attachment.result = failure.before.map(Success::into_value);
-                Err(failure.error)
-            }
-        };
+        failpoint!("cni.after-note");
+        let added = self.add_all(&chain, &mut entry, &namespace.path()).await;
         let added = added.and_then(|result| {
             attachment.result = Some(result.clone().into_value());
             let endpoint = endpoint::of(&settings.id, &attachment, &result);
@@ -168,6 +168,20 @@ impl Work {
         }
         drop(turn);
         added
+    }
+
+    /// Runs ADD of all plugins. Each answer is noted before the next one runs: what a plugin has made by then is known to whoever undoes it.
+    async fn add_all(&self, chain: &Chain, entry: &mut Entry, namespace: &str) -> Result<Success, NetworkError> {
+        let mut last: Option<Success> = None;
+        for plugin in &chain.list.plugins {
+            let result = chain.add(plugin, &entry.attachment, namespace, last.as_ref()).await?;
+            failpoint!("cni.after-plugin");
+            entry.attachment.result = Some(result.clone().into_value());
+            self.write(entry).await?;
+            failpoint!("cni.after-answer");
+            last = Some(result);
+        }
+        last.ok_or_else(|| refused(&chain.network, ErrorKind::InvalidArgument, "the list has no plugins"))
     }
 
     /// Removes an attachment if it is held; in the caller's turn.
@@ -363,17 +377,39 @@ impl Work {
 
     /// Runs DEL and forgets the attachment when all plugins have done it.
     async fn undo(&self, chain: &Chain, entry: &Entry, namespace: Option<&Namespace>) -> Result<(), NetworkError> {
-        let path = namespace.map(Namespace::path);
-        chain.delete(&entry.attachment, path.as_deref()).await?;
+        let stand_in = match namespace {
+            None if chain.needs_stand_in() => self.stand_in(chain, &entry.attachment).await,
+            _ => None,
+        };
+        let place = match (namespace, &stand_in) {
+            (Some(namespace), _) => Place::Living(namespace),
+            (None, Some(namespace)) => Place::StandIn(namespace),
+            (None, None) => Place::Gone,
+        };
+        chain.delete(&entry.attachment, &place).await?;
+        failpoint!("cni.after-delete");
         let (journal, entry, name) = (self.journal.clone(), entry.clone(), entry.name.clone());
         let removed = tokio::task::spawn_blocking(move || journal.remove(&entry.network, &entry.attachment)).await;
         let error = |source| failed(&name, "remove the note of an attachment", source);
         removed.map_err(|panic| error(panic.into()))?.map_err(error)
     }
 
-    async fn noted(&self, entry: &mut Entry, result: &Success) -> Result<(), NetworkError> {
-        entry.attachment.result = Some(result.clone().into_value());
-        self.write(entry).await
+    /// Makes a namespace that looks like the one that is gone; nothing if that fails, since DEL without it does most of its work.
+    async fn stand_in(&self, chain: &Chain, attachment: &Attachment) -> Option<Namespace> {
+        let (list, of) = (Arc::clone(&chain.list), attachment.clone());
+        let addresses = tokio::task::spawn_blocking(move || stand_in::addresses(&list, &of)).await;
+        let made = async {
+            let descriptor = self.sandboxes.open().await?;
+            let addresses = addresses.unwrap_or_default();
+            self.sandboxes
+                .add_stand_in(descriptor.as_fd(), &attachment.link, &addresses)
+                .await?;
+            let kept = Namespace::of(&descriptor);
+            kept.map_err(|source| failed(&chain.network, "keep the network namespace open", source))
+        };
+        made.await
+            .inspect_err(|error| tracing::warn!(network = %chain.network, container = %attachment.container, %error, "plugins may leave rules: no namespace can stand in for the one that is gone"))
+            .ok()
     }
 
     async fn write(&self, entry: &Entry) -> Result<(), NetworkError> {

@@ -115,9 +115,14 @@ impl Resolver {
         };
         let zones = self.shared.zones.read().unwrap_or_else(PoisonError::into_inner);
         let addresses = || view.addresses(&zones, &question.name()?);
+        let denied = || question.name().filter(|name| view.keeps(name)).map(|_| Vec::new());
         let found = match record_type {
-            RecordType::A => addresses().map(|all| self.rotated(all, IpAddr::is_ipv4)),
-            RecordType::AAAA => addresses().map(|all| self.rotated(all, IpAddr::is_ipv6)),
+            RecordType::A => addresses()
+                .map(|all| self.rotated(all, IpAddr::is_ipv4))
+                .or_else(denied),
+            RecordType::AAAA => addresses()
+                .map(|all| self.rotated(all, IpAddr::is_ipv6))
+                .or_else(denied),
             // Who finds no mail exchanger takes the address (RFC 5321 §5.1).
             RecordType::MX => addresses().map(|_| Vec::new()),
             RecordType::PTR => {

@@ -24,6 +24,7 @@ const MAX_SERVERS: usize = 3;
 pub(crate) struct View {
     networks: Vec<(NetworkId, HashMap<String, String>)>,
     servers: Vec<NameServer>,
+    keeps_single_labels: bool,
 }
 
 impl View {
@@ -37,7 +38,13 @@ impl View {
         Self {
             networks: networks.map(|network| (network.clone(), links_in(network))).collect(),
             servers: servers(settings),
+            keeps_single_labels: settings.keep_single_labels,
         }
+    }
+
+    /// Returns whether nobody else is asked for the addresses of `name`, which none of the networks knows.
+    pub(crate) fn keeps(&self, name: &str) -> bool {
+        self.keeps_single_labels && !name.contains('.')
     }
 
     /// Returns who is asked about names that are not ours, in order.

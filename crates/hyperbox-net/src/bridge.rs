@@ -18,6 +18,7 @@ use crate::link_name;
 use crate::mac_address::MacAddress;
 use crate::netlink::Socket;
 use crate::options::{BridgeOptions, GatewayMode};
+use crate::packet_size;
 use crate::route::{self, Address};
 use crate::sysctl;
 use crate::worker::Kernel;
@@ -70,7 +71,7 @@ impl BridgeNetwork {
     }
 
     /// Returns the bridge's own addresses.
-    fn addresses(&self) -> Vec<IpNet> {
+    pub(crate) fn addresses(&self) -> Vec<IpNet> {
         let pools = self.settings.pools.iter().filter_map(|pool| {
             let ipv6 = pool.subnet.addr().is_ipv6();
             let inhibited = self.mode(ipv6) == GatewayMode::Isolated || (!ipv6 && self.options.inhibit_ipv4);
@@ -92,7 +93,23 @@ impl BridgeNetwork {
         let ensured = firewall.ensure(self.rules.clone());
         ensured.map_err(error("set the nftables rules"))?;
         self.ensure_forwarding().map_err(error("turn on forwarding"))?;
+        packet_size::raise_loopback(kernel);
         Ok(index)
+    }
+
+    /// Returns whether the bridge is up and has lost an address. One that somebody has set down has none of IPv6, and is to stay down.
+    pub(crate) fn lacks_addresses(&self, kernel: &mut Kernel) -> io::Result<bool> {
+        let found = route::find(&mut kernel.route, self.link())?;
+        let Some(link) = found.filter(|link| link.is_bridge() && link.up) else {
+            return Ok(false);
+        };
+        let present = route::addresses(&mut kernel.route)?;
+        let has = |address: &IpNet| {
+            present
+                .iter()
+                .any(|one| one.link == link.index && one.address == *address)
+        };
+        Ok(!self.addresses().iter().all(has))
     }
 
     fn ensure_forwarding(&self) -> io::Result<()> {
@@ -145,7 +162,7 @@ pub(crate) fn remove(kernel: &mut Kernel, name: &str, firewall: &Firewall) -> Re
     let error = |operation: &'static str| move |source| failed(name, operation, source);
     let found = route::find(&mut kernel.route, name).map_err(error("look for the bridge"))?;
     if let Some(link) = found.filter(|link| link.is_bridge() && is_ours(link)) {
-        route::remove(&mut kernel.route, link.index).map_err(error("remove the bridge"))?;
+        route::remove_and_see(&mut kernel.route, name, link.index).map_err(error("remove the bridge"))?;
     }
     firewall.forget(name).map_err(error("remove the nftables rules"))
 }

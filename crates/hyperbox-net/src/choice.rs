@@ -98,7 +98,7 @@ impl Machine {
         let pool = AddressPool {
             subnet: wished,
             range: wish.range,
-            gateway: wish.gateway.or_else(|| first_host(wished, wish)),
+            gateway: wish.gateway.or_else(|| hosts(wished, wish).next()),
             reserved: wish.reserved.clone(),
         };
         misplaced(&pool).map_or(Ok(pool), |why| Err(NoSubnet::Misplaced(why)))
@@ -160,17 +160,23 @@ pub(crate) fn overlap(one: IpNet, other: IpNet) -> bool {
     one.contains(&other.network()) || other.contains(&one.network())
 }
 
-/// Returns the first address that is the user's to give: the one after the network's own, from the range if there is one.
-fn first_host(subnet: IpNet, wish: &PoolWish) -> Option<IpAddr> {
-    let reserved = |address: &IpAddr| wish.reserved.values().any(|reserved| reserved == address);
+/// Returns the first address that is neither the network's own nor one that nobody gets.
+pub(crate) fn unreserved_host(subnet: IpNet, wish: &PoolWish) -> Option<IpAddr> {
+    let is_reserved = |address: &IpAddr| wish.reserved.values().any(|reserved| reserved == address);
+    hosts(subnet, wish).find(|address| !is_reserved(address))
+}
+
+/// Returns the addresses that are the user's to give: those after the network's own, from the range if there is one. As in Docker the
+/// gateway that nobody wished is the first of them, and one that nobody gets must be another.
+fn hosts(subnet: IpNet, wish: &PoolWish) -> impl Iterator<Item = IpAddr> {
     let range = wish.range.unwrap_or(subnet);
     let narrow = subnet.max_prefix_len() - subnet.prefix_len() < 2;
     let start = if range.network() == subnet.network() && !narrow {
-        second(subnet)?
+        second(subnet)
     } else {
-        range.network()
+        Some(range.network())
     };
-    std::iter::successors(Some(start), |address| next(*address)).find(|address| !reserved(address))
+    std::iter::successors(start, |address| next(*address))
 }
 
 fn second(subnet: IpNet) -> Option<IpAddr> {

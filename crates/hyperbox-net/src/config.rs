@@ -29,8 +29,13 @@ pub struct Config {
     /// Where subnets come from, in this order. Without an IPv6 pool among them, IPv6 subnets are /64s of a unique local range made
     /// from the machine's id (RFC 4193).
     pub default_pools: Vec<Pool>,
+    /// The socket of the machine's message bus, by which firewalld is asked to let containers' packets pass. That there is none is no error.
+    pub system_bus: PathBuf,
     /// Maximum transmission unit of new networks.
     pub mtu: u32,
+    /// Whether sockets of this machine and of containers send packets beyond 64 KiB to each other. It changes the loopback interface of the
+    /// machine and is for machines without another engine's containers.
+    pub big_packets: bool,
     /// How many sandboxes are made ahead at most for a network in use, so that a container gets its network at once. Each takes about
     /// 300 KiB of the kernel's memory; none with 0.
     pub spares: usize,
@@ -66,7 +71,9 @@ impl Default for Config {
             instance: Self::DEFAULT_INSTANCE.to_owned(),
             run_dir: PathBuf::from("/run/hyperbox"),
             default_pools: Self::standard_pools(),
+            system_bus: PathBuf::from("/run/dbus/system_bus_socket"),
             mtu: 1500,
+            big_packets: false,
             spares: 8,
             spares_idle: Duration::from_secs(60),
         }

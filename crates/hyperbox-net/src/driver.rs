@@ -61,7 +61,7 @@ impl BridgeDriver {
     pub fn open(config: Config) -> Result<Self, NetworkError> {
         check(&config)?;
         let worker = start_worker(&config)?;
-        let firewall = Firewall::open(&config.instance);
+        let firewall = Firewall::open(&config.instance, config.system_bus.clone());
         let firewall = firewall.map_err(|source| failed(&config.instance, "open the firewall", source))?;
         Self::with(config, worker, firewall)
     }
@@ -92,45 +92,47 @@ impl BridgeDriver {
     }
 
     /// Takes the addresses of a request; spares that are in its way are destroyed.
+    ///
+    /// The second attempt is on the worker's thread: spares are made there, so each is on its shelf or somebody's, and none is made
+    /// with the addresses that the last one gave back.
     async fn hold(
         &self,
         network: &BridgeNetwork,
         container: &ContainerId,
         wished: Wished,
     ) -> Result<Held, NetworkError> {
-        let id = &network.settings.id;
-        let mut waited = false;
-        loop {
-            let owner = Owner::Container(container.clone());
-            let refused = match self.memberships.take(network, wished, owner) {
-                Ok(held) => return Ok(held),
-                Err(refused) => refused,
-            };
-            let in_the_way: Vec<_> = match refused.kind {
-                ErrorKind::ResourceExhausted => self.spares.evict(id, None).into_iter().collect(),
-                ErrorKind::PermissionDenied => wished
-                    .iter()
-                    .filter_map(|address| self.spares.evict(id, Some(address)))
-                    .collect(),
-                _ => return Err(refused),
-            };
-            if in_the_way.is_empty() && (waited || !self.spares.are_made(id)) {
-                return Err(refused);
-            }
-            // One may be under way; it is on its shelf when this job is done.
-            waited |= in_the_way.is_empty();
-            let name = &network.settings.name;
-            self.worker
-                .run(name, move |kernel| spares::destroy(kernel, in_the_way))
-                .await?;
+        let owner = Owner::Container(container.clone());
+        let refused = match self.memberships.take(network, wished, owner.clone()) {
+            Ok(held) => return Ok(held),
+            Err(refused) => refused,
+        };
+        let can_be_in_the_way = matches!(refused.kind, ErrorKind::ResourceExhausted | ErrorKind::PermissionDenied);
+        if !can_be_in_the_way || !self.spares.are_made(&network.settings.id) {
+            return Err(refused);
         }
+        let (spares, memberships, network) = (self.spares.clone(), self.memberships.clone(), network.clone());
+        let name = network.settings.name.clone();
+        let job = move |kernel: &mut Kernel| {
+            loop {
+                let refused = match memberships.take(&network, wished, owner.clone()) {
+                    Ok(held) => return Ok(held),
+                    Err(refused) => refused,
+                };
+                let in_the_way = spares.in_the_way(&network.settings.id, &wished, refused.kind);
+                if in_the_way.is_empty() {
+                    return Err(refused);
+                }
+                spares::destroy(kernel, in_the_way)?;
+            }
+        };
+        self.worker.run(&name, job).await
     }
 }
 
 impl Drop for BridgeDriver {
     /// Whoever removes a bridge from here on means it: the thread that watches may be a moment behind, and must find nothing to restore.
     fn drop(&mut self) {
-        self.memberships.forget_all();
+        self.memberships.end();
     }
 }
 
@@ -166,6 +168,7 @@ impl NetworkDriver for BridgeDriver {
         let network = BridgeNetwork::parse(&request.endpoint.network)?;
         let wish = EndpointWish::parse(&network, &request.endpoint)?;
         let (container, names) = (request.container, request.names);
+        let wished = Wished::of(&request.endpoint);
         if wish.is_usual(&request.endpoint) {
             let kind = Kind {
                 network: request.endpoint.network,
@@ -179,10 +182,6 @@ impl NetworkDriver for BridgeDriver {
                 return Ok(sandbox);
             }
         }
-        let wished = Wished {
-            ipv4: request.endpoint.ipv4,
-            ipv6: request.endpoint.ipv6,
-        };
         let held = self.hold(&network, &container, wished).await?;
         let firewall = Arc::clone(&self.firewall);
         let memberships = self.memberships.clone();
@@ -214,18 +213,12 @@ impl NetworkDriver for BridgeDriver {
         let namespace = owned(namespace)?;
         let network = BridgeNetwork::parse(&request.network)?;
         let wish = EndpointWish::parse(&network, &request)?;
-        let wished = Wished {
-            ipv4: request.ipv4,
-            ipv6: request.ipv6,
-        };
-        let held = self.hold(&network, container, wished).await?;
+        let held = self.hold(&network, container, Wished::of(&request)).await?;
         let firewall = Arc::clone(&self.firewall);
         let name = network.settings.name.clone();
         let (memberships, teardown) = (self.memberships.clone(), self.teardown.clone());
         let attached = self.worker.run(&name, move |kernel| {
-            let socket = kernel.inside(namespace.as_fd(), || Socket::open(Family::Route));
-            let mut socket =
-                socket.map_err(|source| failed(&network.settings.name, "enter the network namespace", source))?;
+            let mut socket = kernel.routes_of(namespace.as_fd(), &network.settings.name)?;
             let plan = wish.plan(&network, held.addresses);
             let mut place = Place {
                 namespace: namespace.as_fd(),
@@ -333,7 +326,8 @@ impl Drop for Made {
 /// Starts the thread that drivers and sandboxes share, in the network namespace of the calling thread.
 pub(crate) fn start_worker(config: &Config) -> Result<Worker, NetworkError> {
     let start = |operation: &'static str| move |source| failed(&config.instance, operation, source);
-    let kernel = Kernel::open(&config.instance).map_err(start("open netlink sockets"))?;
+    let mut kernel = Kernel::open(&config.instance).map_err(start("open netlink sockets"))?;
+    kernel.big_packets = config.big_packets;
     Worker::start(kernel).map_err(start("start the network thread"))
 }
 

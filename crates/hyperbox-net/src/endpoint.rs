@@ -19,6 +19,7 @@ use crate::firewall::Firewall;
 use crate::link_name;
 use crate::mac_address::MacAddress;
 use crate::netlink::Socket;
+use crate::packet_size;
 use crate::route::{self, Address, NewVeth};
 use crate::sysctl;
 use crate::worker::Kernel;
@@ -65,6 +66,11 @@ pub(crate) fn connect(
         None => network.ensure(kernel, firewall)?,
     };
     let host_link = make_pair(kernel, place.namespace, network, bridge, plan)?;
+    if kernel.big_packets {
+        // A bridge takes what its ports take, and so nothing before it has one.
+        packet_size::raise_here(kernel, &[&host_link, name]);
+        packet_size::raise(place.route, &plan.link);
+    }
     let configured = configure(kernel, place, network, &host_link, plan);
     if configured.is_err() {
         // Best effort: the error that is reported is the one that matters.

@@ -8,7 +8,7 @@
 //! - `namespace`, `worker`, `teardown`, `watch`: the threads that may block in the kernel;
 //! - `bridge`, `endpoint`, `open_sandbox`, `spares` and `driver`: bridge networks; `unconnected`: the networks that are none;
 //!   `sandboxes`: namespaces without regard to a network, `name_rules` their sockets for the name service;
-//! - `publish`: ports of the host that lead to containers.
+//! - `publish`: ports of the host that lead to containers; `host_view`: what is bound and routed there already.
 //!
 //! No program is executed: starting `ip` or `nft` costs more than everything that is done here for a container.
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@ mod driver;
 mod endpoint;
 mod error;
 mod firewall;
+mod host_view;
 mod link_name;
 mod mac_address;
 mod macvlan;
@@ -31,6 +32,7 @@ mod namespace;
 mod netlink;
 mod open_sandbox;
 mod options;
+mod packet_size;
 mod pool_check;
 mod publish;
 mod request;
@@ -49,6 +51,7 @@ mod worker;
 pub use config::{Config, Pool};
 pub use driver::BridgeDriver;
 pub use firewall::Firewall;
+pub use host_view::HostView;
 pub use macvlan::ParentDriver;
 pub use mechanisms::Mechanisms;
 pub use publish::Publisher;

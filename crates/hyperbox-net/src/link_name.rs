@@ -50,6 +50,11 @@ pub(crate) fn is_made_up_bridge(name: &str) -> bool {
     of_network || name == "hyperbox0" || name.starts_with("hb-")
 }
 
+/// Returns whether a name is one that [`table`] makes.
+pub(crate) fn is_table(name: &str) -> bool {
+    name == "hyperbox" || name.starts_with("hyperbox-")
+}
+
 /// Returns the name of an instance's nftables table.
 pub(crate) fn table(instance: &str) -> String {
     if instance == Config::DEFAULT_INSTANCE {

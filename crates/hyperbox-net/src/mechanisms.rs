@@ -45,8 +45,8 @@ impl Mechanisms {
     pub fn open(config: Config) -> Result<Self, NetworkError> {
         driver::check(&config)?;
         let worker = driver::start_worker(&config)?;
-        let firewall =
-            Firewall::open(&config.instance).map_err(|source| failed(&config.instance, "open the firewall", source))?;
+        let firewall = Firewall::open(&config.instance, config.system_bus.clone())
+            .map_err(|source| failed(&config.instance, "open the firewall", source))?;
         let sandboxes = KernelSandboxes::new(worker.clone());
         let home: OwnedFd = network_namespace::current()
             .map_err(|source| failed(&config.instance, "open the machine's network namespace", source))?;

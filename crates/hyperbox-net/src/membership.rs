@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hyperbox_core::seam::{Endpoint, NetworkError, NetworkSettings};
+use hyperbox_core::seam::{Endpoint, EndpointRequest, NetworkError, NetworkSettings};
 use hyperbox_types::{ContainerId, ErrorKind, NetworkId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -54,6 +55,14 @@ pub(crate) struct Wished {
 }
 
 impl Wished {
+    /// Returns those of a request.
+    pub(crate) fn of(request: &EndpointRequest) -> Self {
+        Self {
+            ipv4: request.ipv4,
+            ipv6: request.ipv6,
+        }
+    }
+
     /// Returns them, IPv4 first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = IpAddr> + use<> {
         let ipv4 = self.ipv4.map(IpAddr::V4);
@@ -63,7 +72,10 @@ impl Wished {
 
 /// The networks of a driver and their addresses; a handle that is shared.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Memberships(Arc<Mutex<BTreeMap<NetworkId, Membership>>>);
+pub(crate) struct Memberships {
+    all: Arc<Mutex<BTreeMap<NetworkId, Membership>>>,
+    ended: Arc<AtomicBool>,
+}
 
 #[derive(Debug)]
 struct Membership {
@@ -159,9 +171,15 @@ impl Memberships {
         self.lock().remove(network);
     }
 
-    /// Forgets all networks.
-    pub(crate) fn forget_all(&self) {
-        self.lock().clear();
+    /// Notes that the driver has ended: its networks are nobody's to restore, and nothing is made for them any more. Addresses stay taken, as
+    /// containers go on to have them.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Returns whether the driver has ended.
+    pub(crate) fn have_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// Returns whether more than that many addresses of each family are free.
@@ -179,15 +197,26 @@ impl Memberships {
         }
     }
 
-    /// Returns the networks whose bridge has that name (all of them without a name), and the host links of their containers.
+    /// Returns the networks whose bridge has that name (all of them without a name), and the host links of their containers; none once
+    /// the driver has ended.
     pub(crate) fn of_bridge(&self, bridge: Option<&str>) -> Vec<(BridgeNetwork, Vec<String>)> {
         let all = self.lock();
         let concerned = all
             .values()
+            .filter(|_| !self.have_ended())
             .filter(|membership| bridge.is_none_or(|name| membership.network.link() == name));
         let found =
             concerned.map(|membership| (membership.network.clone(), membership.links.iter().cloned().collect()));
         found.collect()
+    }
+
+    /// Returns the bridges that are to have an address themselves; none once the driver has ended.
+    pub(crate) fn bridges_with(&self, address: IpNet) -> Vec<String> {
+        let all = self.lock();
+        let networks = all.values().filter(|_| !self.have_ended());
+        let networks = networks.map(|membership| &membership.network);
+        let concerned = networks.filter(|network| network.addresses().contains(&address));
+        concerned.map(|network| network.link().to_owned()).collect()
     }
 
     /// Takes an address of each family that the network has, or none at all.
@@ -254,7 +283,7 @@ impl Memberships {
 
     /// No code panics while it holds the lock; if it did, each entry is still whole.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NetworkId, Membership>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,10 +7,8 @@ use hyperbox_core::seam::{NetworkError, Sandbox};
 
 use crate::bridge::BridgeNetwork;
 use crate::endpoint::{self, EndpointPlan, Place};
-use crate::error::failed;
 use crate::firewall::Firewall;
 use crate::membership::Addresses;
-use crate::name_rules;
 use crate::worker::Kernel;
 
 /// What is to be made; everything is decided.
@@ -30,19 +28,13 @@ pub(crate) fn open(
     request: &OpenSandbox<'_>,
 ) -> Result<Sandbox, NetworkError> {
     let name = &request.network.settings.name;
-    let error = |operation: &'static str| move |source| failed(name, operation, source);
-    let mut prepared = kernel.namespaces.take().map_err(error("make a network namespace"))?;
+    let mut prepared = kernel.take_namespace(name)?;
     let mut place = Place {
         namespace: prepared.namespace.as_fd(),
         route: &mut prepared.route,
     };
     let host_link = endpoint::connect(kernel, &mut place, request.network, firewall, request.plan)?;
-    let names = if request.names {
-        let sockets = kernel.inside(prepared.namespace.as_fd(), name_rules::open);
-        Some(sockets.map_err(error("open the name service's sockets"))?)
-    } else {
-        None
-    };
+    let names = kernel.names_in(prepared.namespace.as_fd(), name, request.names)?;
     Ok(Sandbox {
         namespace: prepared.namespace,
         endpoint: request.plan.endpoint(request.network, request.given, host_link),

@@ -155,7 +155,8 @@ fn link_of(network: &BridgeNetwork, request: &EndpointRequest) -> String {
     }
 }
 
-/// Reads `net.X.Y.IFNAME.Z=V,…`; returns files below `/proc/sys` and values.
+/// Reads `net.X.Y.IFNAME.Z=V,…`; returns files below `/proc/sys` and values. Docker's command line makes all of it small letters where the
+/// option is a part of `--network`.
 fn parse_sysctls(text: &str, link: &str) -> Result<Vec<(String, String)>, String> {
     let each = text.split(',').filter(|setting| !setting.is_empty()).map(|setting| {
         let (name, value) = match setting.split_once('=') {
@@ -168,16 +169,17 @@ fn parse_sysctls(text: &str, link: &str) -> Result<Vec<(String, String)>, String
         let [net, family, group, place, rest @ ..] = words.as_slice() else {
             return Err(unrecognised(setting));
         };
-        let known = *net == "net" && matches!(*family, "ipv4" | "ipv6" | "mpls") && *place == "IFNAME";
-        if !known || !plain(group) || rest.is_empty() || !rest.iter().all(plain) {
+        let is_link = matches!(*place, "IFNAME" | "ifname");
+        if !is_link || !matches!(*family, "ipv4" | "ipv6" | "mpls") || rest.is_empty() {
             return Err(unrecognised(setting));
         }
-        let lower = name.to_lowercase();
-        let value = value.ok_or_else(|| format!("expected sysctl '{lower}' to have format name=value"))?;
-        Ok((
-            format!("net/{family}/{group}/{link}/{}", rest.join("/")),
-            value.to_owned(),
-        ))
+        let value = value.ok_or_else(|| format!("expected sysctl '{setting}' to have format name=value"))?;
+        match rest {
+            [file] if *net == "net" && plain(group) && plain(file) => {
+                Ok((format!("net/{family}/{group}/{link}/{file}"), value.to_owned()))
+            }
+            _ => Err(format!("expected sysctl '{setting}' to have format net.X.Y.IFNAME.Z")),
+        }
     });
     each.collect()
 }
@@ -195,7 +197,7 @@ mod tests {
     #[test]
     fn sysctls_of_a_link() {
         let parsed = parse_sysctls(
-            "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.neigh.IFNAME.gc_stale_time=9",
+            "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.neigh.ifname.gc_stale_time=9",
             "eth1",
         );
         let expected = [
@@ -211,16 +213,21 @@ mod tests {
             "nonsense",
             "net.ipv4.ip_forward=1",
             "net.ipv4.conf.IFNAME=1",
-            "net.ipv4.conf.IFNAME.../x=1",
             "net.core.conf.IFNAME.x=1",
-            "kernel.ipv4.conf.IFNAME.x=1",
+            "net.ipv4.conf.IfName.x=1",
         ] {
             assert_eq!(parse_sysctls(wrong, "eth0").unwrap_err(), unrecognised(wrong));
         }
-        assert_eq!(
-            parse_sysctls("net.ipv4.conf.IFNAME.log_martians", "eth0").unwrap_err(),
-            "expected sysctl 'net.ipv4.conf.ifname.log_martians' to have format name=value"
-        );
+        for (wrong, form) in [
+            ("net.ipv4.conf.IFNAME.log_martians", "name=value"),
+            ("net.ipv4.conf.IFNAME.a.b=1", "net.X.Y.IFNAME.Z"),
+            ("net.ipv4.conf.IFNAME.../x=1", "net.X.Y.IFNAME.Z"),
+            ("net.ipv4./.IFNAME.x=1", "net.X.Y.IFNAME.Z"),
+            ("kernel.ipv4.conf.IFNAME.x=1", "net.X.Y.IFNAME.Z"),
+        ] {
+            let expected = format!("expected sysctl '{wrong}' to have format {form}");
+            assert_eq!(parse_sysctls(wrong, "eth0").unwrap_err(), expected);
+        }
         assert!(parse_sysctls("", "eth0").unwrap().is_empty());
     }
 }

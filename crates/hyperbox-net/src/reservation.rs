@@ -60,6 +60,13 @@ impl Reservations {
         others.map(|note| note.subnet).collect()
     }
 
+    /// Returns what daemons other than this process are about to use.
+    pub(crate) fn of_other_processes(&self) -> Vec<IpNet> {
+        let own = format!("-{}", std::process::id());
+        let others = self.notes.iter().filter(|note| !note.owner.ends_with(&own));
+        others.map(|note| note.subnet).collect()
+    }
+
     /// Forgets a choice that the kernel shows by now, or that was given up, and unlocks.
     pub(crate) fn forget(self, owner: &str, bridge: &str) -> io::Result<()> {
         if self

@@ -6,7 +6,7 @@ use std::path::Path;
 use hyperbox_core::seam::{NetworkError, NetworkSettings, NetworkWish};
 use hyperbox_types::ErrorKind;
 
-use crate::choice::{Machine, unique_local_pool};
+use crate::choice::{Machine, unique_local_pool, unreserved_host};
 use crate::config::{Config, Pool};
 use crate::error::{failed, refused};
 use crate::link_name;
@@ -60,7 +60,8 @@ pub(crate) fn choose(
         reserved: reservations.of_others(&owner),
         networks: subnets(others),
     };
-    let chosen = machine.choose(&wish, &pools(config), own.map(|link| link.index));
+    let asked = with_isolated_gateways(&wish, &options);
+    let chosen = machine.choose(&asked, &pools(config), own.map(|link| link.index));
     let mut pools = chosen.map_err(|error| refused(&name, error.kind(), error.to_string()))?;
     for pool in &mut pools {
         let ipv6 = pool.subnet.addr().is_ipv6();
@@ -79,6 +80,20 @@ pub(crate) fn choose(
         internal: wish.internal,
         options: wish.options,
     })
+}
+
+/// The machine has no address in an isolated network, so any that is free stands for the gateway until the subnet is chosen.
+fn with_isolated_gateways(wish: &NetworkWish, options: &BridgeOptions) -> NetworkWish {
+    let mut asked = wish.clone();
+    for pool in &mut asked.pools {
+        let Some(subnet) = pool.subnet else { continue };
+        let ipv6 = subnet.addr().is_ipv6();
+        let mode = if ipv6 { options.mode_ipv6 } else { options.mode_ipv4 };
+        if mode == GatewayMode::Isolated && pool.gateway.is_none() {
+            pool.gateway = unreserved_host(subnet, pool);
+        }
+    }
+    asked
 }
 
 /// Refuses a name that no link can have, as the kernel would: Docker hands its answer on.

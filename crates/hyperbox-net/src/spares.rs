@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyperbox_core::seam::{DefaultRoutes, NetworkError, NetworkSettings, Sandbox};
-use hyperbox_types::NetworkId;
+use hyperbox_types::{ErrorKind, NetworkId};
 
 use crate::bridge::BridgeNetwork;
 use crate::config::Config;
@@ -30,6 +30,9 @@ use crate::worker::{Kernel, Worker};
 
 const FIRST: usize = 2;
 const MOST_OF_ALL: usize = 32;
+/// How long the next spare waits while there is another one: by then the start that took the last one is over, which would otherwise
+/// share its processors with this and wait for the same grace periods of the kernel.
+const QUIET: Duration = Duration::from_millis(25);
 /// How many addresses must be free beside the spares.
 const ROOM: u128 = 32;
 
@@ -74,8 +77,19 @@ struct Shelf {
     wanted: usize,
     used: Instant,
     /// Whether a job is under way that fills it, or one that looks whether it is idle.
-    filling: bool,
+    filling: Filling,
     watched: bool,
+}
+
+/// The job that fills a shelf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Filling {
+    /// There is none.
+    No,
+    /// It waits for quiet, as there is another spare.
+    Later,
+    /// As soon as nobody waits for the worker.
+    Now,
 }
 
 /// The spares of a driver; a handle that is shared.
@@ -112,7 +126,7 @@ impl Spares {
             ready: VecDeque::new(),
             wanted: 0,
             used: Instant::now(),
-            filling: false,
+            filling: Filling::No,
             watched: false,
         });
         shelf.used = Instant::now();
@@ -136,22 +150,35 @@ impl Spares {
     /// Has the shelf of a network filled, when nobody waits for the worker. Called when whoever took from it has all that he needs.
     pub(crate) fn refill(&self, network: &NetworkId, worker: &Worker) {
         let mut shelves = self.lock();
-        if let Some(shelf) = shelves.get_mut(network).filter(|shelf| !shelf.filling) {
-            shelf.filling = true;
-            let (spares, network) = (self.clone(), network.clone());
-            worker.post(move |kernel| kernel.later(Duration::ZERO, move |kernel| spares.fill(kernel, &network)));
-        }
+        let Some(shelf) = shelves.get_mut(network) else { return };
+        let (filling, wait) = match (shelf.filling, shelf.ready.is_empty()) {
+            (Filling::Now, _) | (Filling::Later, false) => return,
+            (Filling::No, false) => (Filling::Later, QUIET),
+            (Filling::No | Filling::Later, true) => (Filling::Now, Duration::ZERO),
+        };
+        shelf.filling = filling;
+        let (spares, network) = (self.clone(), network.clone());
+        worker.post(move |kernel| kernel.later(wait, move |kernel| spares.fill(kernel, &network)));
     }
 
-    /// Takes a spare away to be destroyed: the one with that address, or any.
-    pub(crate) fn evict(&self, network: &NetworkId, address: Option<IpAddr>) -> Option<Spare> {
+    /// Takes spares away that keep somebody from his addresses, to be destroyed: those that have them, or any one if none is left.
+    pub(crate) fn in_the_way(&self, network: &NetworkId, wished: &Wished, refused: ErrorKind) -> Vec<Spare> {
         let mut shelves = self.lock();
-        let shelf = shelves.get_mut(network)?;
-        let index = match address {
-            Some(address) => shelf.ready.iter().position(|spare| spare.has(address))?,
-            None => shelf.ready.len().checked_sub(1)?,
+        let Some(shelf) = shelves.get_mut(network) else {
+            return Vec::new();
         };
-        shelf.ready.remove(index)
+        match refused {
+            ErrorKind::ResourceExhausted => shelf.ready.pop_back().into_iter().collect(),
+            ErrorKind::PermissionDenied => {
+                let all = std::mem::take(&mut shelf.ready);
+                let (in_the_way, others): (VecDeque<_>, _) = all
+                    .into_iter()
+                    .partition(|spare| wished.iter().any(|own| spare.has(own)));
+                shelf.ready = others;
+                in_the_way.into()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Returns whether spares of a network are made, so that one may be under way.
@@ -187,6 +214,9 @@ impl Spares {
 
     /// Returns what is to be made next, if anything.
     fn next_kind(&self, network: &NetworkId) -> Option<Kind> {
+        if self.memberships.have_ended() {
+            return None;
+        }
         let shelves = self.lock();
         let all: usize = shelves.values().map(|shelf| shelf.ready.len()).sum();
         let shelf = shelves.get(network)?;
@@ -196,7 +226,7 @@ impl Spares {
     fn stop_filling(&self, kernel: &mut Kernel, network: &NetworkId) {
         let mut shelves = self.lock();
         if let Some(shelf) = shelves.get_mut(network) {
-            shelf.filling = false;
+            shelf.filling = Filling::No;
             if !std::mem::replace(&mut shelf.watched, true) {
                 let (spares, network) = (self.clone(), network.clone());
                 kernel.later(self.idle, move |kernel| spares.end_if_idle(kernel, &network));

@@ -14,14 +14,15 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use hyperbox_core::seam::NetworkError;
+use hyperbox_core::seam::{NameSockets, NetworkError};
 use hyperbox_sys::network_namespace;
 use hyperbox_types::ErrorKind;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::oneshot;
 
-use crate::error::refused;
-use crate::namespace::Namespaces;
+use crate::error::{failed, refused};
+use crate::name_rules;
+use crate::namespace::{Namespaces, Prepared};
 use crate::netlink::{Family, Socket};
 
 const STACK: usize = 256 * 1024;
@@ -33,6 +34,8 @@ pub(crate) struct Kernel {
     pub(crate) instance: String,
     pub(crate) route: Socket,
     pub(crate) namespaces: Namespaces,
+    /// Whether packets beyond 64 KiB are wished.
+    pub(crate) big_packets: bool,
     home: OwnedFd,
     lost: bool,
     later: Later,
@@ -45,6 +48,7 @@ impl Kernel {
             instance: instance.to_owned(),
             route: Socket::open(Family::Route)?,
             namespaces: Namespaces::start()?,
+            big_packets: false,
             home: network_namespace::current()?,
             lost: false,
             later: Later::default(),
@@ -65,6 +69,30 @@ impl Kernel {
             return Err(error.into());
         }
         result
+    }
+
+    /// Takes a network namespace that nobody has.
+    pub(crate) fn take_namespace(&mut self, network: &str) -> Result<Prepared, NetworkError> {
+        let taken = self.namespaces.take();
+        taken.map_err(|source| failed(network, "make a network namespace", source))
+    }
+
+    /// Opens a socket to the links of another network namespace.
+    pub(crate) fn routes_of(&mut self, namespace: BorrowedFd<'_>, network: &str) -> Result<Socket, NetworkError> {
+        let socket = self.inside(namespace, || Socket::open(Family::Route));
+        socket.map_err(|source| failed(network, "enter the network namespace", source))
+    }
+
+    /// Opens the sockets of the name service in another network namespace, if they are wanted.
+    pub(crate) fn names_in(
+        &mut self,
+        namespace: BorrowedFd<'_>,
+        network: &str,
+        wanted: bool,
+    ) -> Result<Option<NameSockets>, NetworkError> {
+        let open = || self.inside(namespace, name_rules::open);
+        let sockets = wanted.then(open).transpose();
+        sockets.map_err(|source| failed(network, "open the name service's sockets", source))
     }
 
     /// Runs a job after that time, when nobody waits for another one. It is forgotten when the thread ends before.
@@ -110,12 +138,14 @@ impl Later {
 #[derive(Debug, Clone)]
 pub(crate) struct Worker {
     jobs: Sender<Job>,
+    namespaces: Namespaces,
 }
 
 impl Worker {
     /// Starts the thread.
     pub(crate) fn start(mut kernel: Kernel) -> io::Result<Self> {
         let (jobs, receiver): (Sender<Job>, Receiver<Job>) = channel();
+        let namespaces = kernel.namespaces.clone();
         let thread = std::thread::Builder::new()
             .name("net-worker".to_owned())
             .stack_size(STACK);
@@ -128,7 +158,12 @@ impl Worker {
                 }
             }
         })?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, namespaces })
+    }
+
+    /// Returns where namespaces come from, for who needs nothing else.
+    pub(crate) fn namespaces(&self) -> &Namespaces {
+        &self.namespaces
     }
 
     /// Runs a job and waits for its result. If the caller goes away the job is done nevertheless and its result dropped.

@@ -2,12 +2,10 @@
 //! A machine of one's own for each test: a network namespace that links, rules and sysctls die with, and directories for everything
 //! that plugins keep.
 
-use std::future::Future;
 use std::net::IpAddr;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,44 +16,10 @@ use hyperbox_core::seam::{
     NetworkWish, Routes, Sandbox, SandboxRequest, Sandboxes,
 };
 use hyperbox_sys::network_namespace;
+pub(crate) use hyperbox_testkit::machine::{inside, on_a_machine, run};
 use hyperbox_testkit::{container_id, network_id};
 use hyperbox_types::{ContainerId, ErrorKind};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-
-/// Runs a test in a network namespace of its own, loopback up.
-pub(crate) fn on_a_machine<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
-    assert!(
-        rustix::process::geteuid().is_root(),
-        "this test makes network namespaces: run it as root"
-    );
-    let thread = std::thread::spawn(move || {
-        network_namespace::unshare_network().expect("a network namespace");
-        run("ip", &["link", "set", "lo", "up"]);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(test());
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-/// Runs something on a thread inside another namespace.
-pub(crate) fn inside<T: Send + 'static>(namespace: &OwnedFd, body: impl FnOnce() -> T + Send + 'static) -> T {
-    let namespace = namespace.try_clone().unwrap();
-    let thread = std::thread::spawn(move || {
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        body()
-    });
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// Runs a program and returns what it printed.
-pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().expect(program);
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {complaint}");
-    String::from_utf8(output.stdout).unwrap()
-}
+use ipnet::IpNet;
 
 /// A new namespace, loopback up.
 pub(crate) fn namespace() -> OwnedFd {
@@ -78,6 +42,23 @@ impl Sandboxes for PlainSandboxes {
     }
 
     async fn set_routes(&self, _: BorrowedFd<'_>, _: Routes) -> Result<(), NetworkError> {
+        Ok(())
+    }
+
+    async fn add_stand_in(
+        &self,
+        namespace: BorrowedFd<'_>,
+        link: &str,
+        addresses: &[IpNet],
+    ) -> Result<(), NetworkError> {
+        let (link, addresses) = (link.to_owned(), addresses.to_vec());
+        let namespace = namespace.try_clone_to_owned().unwrap();
+        inside(&namespace, move || {
+            run("ip", &["link", "add", &link, "type", "bridge"]);
+            for address in addresses {
+                run("ip", &["addr", "add", &address.to_string(), "dev", &link]);
+            }
+        });
         Ok(())
     }
 

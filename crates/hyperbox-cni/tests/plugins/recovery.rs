@@ -3,10 +3,33 @@
 
 use std::os::fd::AsFd as _;
 
-use hyperbox_core::seam::NetworkDriver as _;
+use hyperbox_core::seam::{EndpointRequest, NetworkDriver as _};
 use hyperbox_testkit::{container_id, wait_for_async};
 
 use crate::machine::{Machine, inside, network, on_a_machine, open, open_with, request, run, settled};
+
+/// Lets an ADD run until a plugin says by a file that it waits; then nobody waits for the ADD any more.
+async fn until_reached<T>(machine: &Machine, opening: impl Future<Output = T>) {
+    let reached = wait_for_async("the plugin", || async {
+        if machine.path("reached").exists() {
+            Ok(())
+        } else {
+            Err("not yet".to_owned())
+        }
+    });
+    tokio::select! {
+        _ = opening => panic!("the plugin waits"),
+        () = reached => {}
+    }
+}
+
+/// No masquerading is left, in any form.
+fn assert_no_rules() {
+    for program in ["iptables-save", "ip6tables-save"] {
+        let rules = run(program, &["-t", "nat"]);
+        assert!(!rules.contains("CNI"), "{rules}");
+    }
+}
 
 #[test]
 fn privileged_what_a_dead_daemon_left_is_undone() {
@@ -30,9 +53,13 @@ fn privileged_what_a_dead_daemon_left_is_undone() {
         })
         .await;
         assert_eq!(machine.addresses("crash"), ["198.18.1.2"]);
+        let rules = run("iptables-save", &["-t", "nat"]);
+        assert!(rules.contains("198.18.1.2/32"), "{rules}");
+        assert!(!rules.contains("198.18.1.3"), "{rules}");
         after.release(&living, &living_sandbox.endpoint).await.unwrap();
         settled(&machine).await;
         assert!(machine.addresses("crash").is_empty());
+        assert_no_rules();
     });
 }
 
@@ -47,26 +74,66 @@ fn privileged_a_daemon_that_died_during_add_is_undone() {
         );
         let list = machine.bridge_list("during", "198.18.2.0/24", r#", {"type": "stuck"}"#);
         let network = network(&driver, &list).await;
-        {
-            let opening = open_with(&driver, request(&network));
-            let reached = wait_for_async("the second plugin", || async {
-                if machine.path("reached").exists() {
-                    Ok(())
-                } else {
-                    Err("not yet".to_owned())
-                }
-            });
-            tokio::select! {
-                _ = opening => panic!("the plugin is stuck"),
-                () = reached => {}
-            }
-        }
+        until_reached(&machine, open_with(&driver, request(&network))).await;
         assert_eq!((machine.addresses("during").len(), machine.notes()), (1, 1));
         // What a dead daemon leaves is its note; the task of the one here still waits for its plugin.
         let after = machine.driver();
         after.adopt(std::slice::from_ref(&network), &[]).await.unwrap();
         settled(&machine).await;
         assert!(machine.addresses("during").is_empty());
+        assert_no_rules();
+    });
+}
+
+/// The plugin has done everything and dies before it says so: its pipe has nobody who reads.
+#[test]
+fn privileged_a_daemon_that_died_before_the_answer_is_undone() {
+    on_a_machine(|| async {
+        let machine = Machine::new();
+        let driver = machine.driver();
+        machine.script(
+            "bridge",
+            "test $CNI_COMMAND = ADD || exec /usr/lib/cni/bridge; /usr/lib/cni/bridge > $D/answer; touch $D/reached; sleep 1000",
+        );
+        let network = network(&driver, &machine.bridge_list("unsaid", "198.18.10.0/24", "")).await;
+        until_reached(&machine, open_with(&driver, request(&network))).await;
+        assert!(run("iptables-save", &["-t", "nat"]).contains("198.18.10.2/32"));
+        let after = machine.driver();
+        after.adopt(std::slice::from_ref(&network), &[]).await.unwrap();
+        settled(&machine).await;
+        assert!(machine.addresses("unsaid").is_empty());
+        assert_no_rules();
+    });
+}
+
+/// Those with both families, on a link that is not the first, and by the other plugin that looks into the namespace.
+#[test]
+fn privileged_rules_of_lost_endpoints_go_in_all_forms() {
+    on_a_machine(|| async {
+        let machine = Machine::new();
+        let before = machine.driver();
+        let list = |name: &str, kind: &str, third: u8| {
+            format!(
+                r#"{{"cniVersion": "1.0.0", "name": "{name}", "plugins": [{{"type": "{kind}", "bridge": "cni-{name}", "ipMasq": true, "ipam": {{"type": "host-local",
+                    "dataDir": "{}", "ranges": [[{{"subnet": "198.18.{third}.0/24"}}], [{{"subnet": "fd00:{third}::/64"}}]]}}}}]}}"#,
+                machine.path("addresses").display()
+            )
+        };
+        let both = network(&before, &list("both", "bridge", 11)).await;
+        let pair = network(&before, &list("pair", "ptp", 12)).await;
+        let second = EndpointRequest {
+            link: "lan7".to_owned(),
+            ..request(&both)
+        };
+        let lost = (open_with(&before, second).await.unwrap(), open(&before, &pair).await);
+        drop((before, lost));
+        for (program, text) in [("iptables-save", "198.18.12.2"), ("ip6tables-save", "fd00:11::2")] {
+            assert!(run(program, &["-t", "nat"]).contains(text));
+        }
+        let after = machine.driver();
+        after.adopt(&[both, pair], &[]).await.unwrap();
+        settled(&machine).await;
+        assert_no_rules();
     });
 }
 
@@ -78,20 +145,7 @@ fn privileged_an_endpoint_nobody_waits_for_is_undone() {
         machine.script("slow", "test $CNI_COMMAND = ADD || exit 0; touch $D/reached; while [ ! -e $D/go ]; do sleep 0.01; done; sed 's/.*\"prevResult\"://; s/,\"type\":\"slow\"}$//'");
         let list = machine.bridge_list("cancel", "198.18.3.0/24", r#", {"type": "slow"}"#);
         let network = network(&driver, &list).await;
-        {
-            let opening = open_with(&driver, request(&network));
-            let reached = wait_for_async("the second plugin", || async {
-                if machine.path("reached").exists() {
-                    Ok(())
-                } else {
-                    Err("not yet".to_owned())
-                }
-            });
-            tokio::select! {
-                _ = opening => panic!("the plugin waits"),
-                () = reached => {}
-            }
-        }
+        until_reached(&machine, open_with(&driver, request(&network))).await;
         std::fs::write(machine.path("go"), "").unwrap();
         settled(&machine).await;
         assert!(machine.addresses("cancel").is_empty());

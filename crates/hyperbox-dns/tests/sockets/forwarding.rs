@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hickory_proto::op::{Edns, Message, ResponseCode};
 use hickory_proto::rr::RecordType;
+use hyperbox_core::seam::{NameServer, NameService as _, ResolverSettings};
 use hyperbox_dns::Configuration;
 use hyperbox_testkit::name_client::{addresses, ask, ask_by_connection, question};
 use tokio::sync::Notify;
@@ -41,6 +42,35 @@ async fn unknown_names_go_to_the_first_server_as_they_are() {
     // Other kinds of records are not ours to know.
     served.ask("web", RecordType::TXT).await;
     assert_eq!(upstreams[0].asked(), 3);
+}
+
+/// As Docker Engine does where `ndots` is set, to whatever it is.
+#[tokio::test]
+async fn single_labels_stay_here_where_that_is_wished() {
+    let (served, upstreams) = serve(&[Manner::Answers(1)], patient).await;
+    let server = NameServer {
+        address: upstreams[0].address,
+        from_container: false,
+    };
+    let settings = ResolverSettings {
+        networks: vec![served.network.clone()],
+        servers: vec![server],
+        forward: true,
+        keep_single_labels: true,
+        ..ResolverSettings::default()
+    };
+    served.names.change(&served.container, settings);
+    served.announce(&["web"], &[[10, 0, 0, 2].into()]);
+    for record_type in [RecordType::A, RecordType::AAAA] {
+        let answer = served.ask("single", record_type).await;
+        assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
+        assert!(answer.answers.is_empty(), "{answer:?}");
+    }
+    assert_eq!(addresses(&served.ask("web", RecordType::A).await).len(), 1);
+    assert_eq!(upstreams[0].asked(), 0);
+    served.ask("single", RecordType::MX).await;
+    assert_answered(&served.ask("example.com", RecordType::A).await);
+    assert_eq!(upstreams[0].asked(), 2);
 }
 
 #[tokio::test]

@@ -145,11 +145,17 @@ fn wishes_are_checked() {
 }
 
 #[test]
-fn a_gateway_is_the_first_address_that_is_free() {
+fn a_gateway_is_the_first_address() {
     let machine = Machine::default();
     for (subnet, range, reserved, expected) in [
         ("10.0.0.0/24", None, None, "10.0.0.1"),
-        ("10.0.0.0/24", None, Some("10.0.0.1"), "10.0.0.2"),
+        ("10.0.0.0/24", None, Some("10.0.0.2"), "10.0.0.1"),
+        (
+            "10.0.0.0/24",
+            None,
+            Some("10.0.0.1"),
+            "failed to allocate secondary ip address (a:10.0.0.1): Address already in use",
+        ),
         ("10.0.0.0/24", Some("10.0.0.128/25"), None, "10.0.0.128"),
         ("fd00::/64", None, None, "fd00::1"),
         ("10.0.0.0/24", Some("10.0.0.0/25"), None, "10.0.0.1"),
@@ -163,8 +169,11 @@ fn a_gateway_is_the_first_address_that_is_free() {
                 .into_iter()
                 .collect(),
         };
-        let chosen = machine.wished(&wish, None).unwrap();
-        assert_eq!(chosen.gateway.unwrap().to_string(), expected, "{subnet} {range:?}");
+        let chosen = match machine.wished(&wish, None) {
+            Ok(pool) => pool.gateway.unwrap().to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(chosen, expected, "{subnet} {range:?}");
     }
 }
 

@@ -41,6 +41,11 @@ pub(super) fn removal(table: &str) -> Message {
     object(Verb::DeleteTable, 0, table)
 }
 
+/// Returns whether there is such a table.
+pub(super) fn has_table(socket: &mut Socket, table: &str) -> io::Result<bool> {
+    Ok(found(socket.query(object(Verb::GetTable, 0, table)))?.is_some())
+}
+
 /// Returns the messages that add or remove elements.
 pub(super) fn change_elements<'a>(
     table: &str,
@@ -118,7 +123,7 @@ fn new_rule(table: &str, rule: &Rule) -> Message {
 }
 
 /// A comment as the nft program writes it: type 0, length, text with its NUL.
-fn comment_bytes(comment: &str) -> Vec<u8> {
+pub(super) fn comment_bytes(comment: &str) -> Vec<u8> {
     let length = u8::try_from(comment.len() + 1).expect("comments are short constants");
     let mut bytes = vec![0, length];
     bytes.extend_from_slice(comment.as_bytes());

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use hyperbox_types::Protocol;
 
 use super::packet::Ip;
+use super::scheme::LOOPBACK6;
 
 /// Length of an interface name in a register.
 const NAME_LENGTH: usize = 16;
@@ -70,6 +71,15 @@ impl Element {
                 sets.own_at
             },
             key,
+            data: Vec::new(),
+        }
+    }
+
+    /// A published port that is reached from `::1` without the forwarder.
+    pub(super) fn of_loopback(protocol: Protocol, host: SocketAddr) -> Self {
+        Self {
+            set: LOOPBACK6,
+            key: protocol_and_port(protocol, host.port()).to_vec(),
             data: Vec::new(),
         }
     }

@@ -12,8 +12,10 @@ const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
 
 /// Families of tables (`NFPROTO_…`).
+pub(super) const FAMILY_UNSPECIFIED: u8 = 0;
 pub(super) const FAMILY_INET: u8 = 1;
 pub(super) const FAMILY_IPV4: u8 = 2;
+pub(super) const FAMILY_NETDEV: u8 = 5;
 pub(super) const FAMILY_IPV6: u8 = 10;
 
 /// Length of `struct nfgenmsg`.
@@ -23,9 +25,11 @@ pub(super) const STRUCTURE: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Verb {
     NewTable = 0,
+    GetTable = 1,
     DeleteTable = 2,
     NewChain = 3,
     GetChain = 4,
+    DeleteChain = 5,
     NewRule = 6,
     GetRule = 7,
     DeleteRule = 8,
@@ -33,6 +37,7 @@ pub(super) enum Verb {
     NewElement = 12,
     GetElement = 13,
     DeleteElement = 14,
+    GetGeneration = 16,
 }
 
 /// Begins a message.

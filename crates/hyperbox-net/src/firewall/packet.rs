@@ -4,6 +4,8 @@
 //! Registers are 4 bytes wide and numbered from [`REGISTER`]; wider values and concatenated keys take the following ones too. What is
 //! written here is what the nft program writes for the statement in each comment, so that it shows our rules as it shows its own.
 
+use std::net::Ipv6Addr;
+
 use crate::netlink::Message;
 
 /// The first register (`NFT_REG32_00`).
@@ -22,9 +24,16 @@ const ACCEPT: u32 = 1;
 /// `NFT_JUMP` is -3.
 const JUMP: u32 = 0xffff_fffd;
 
+const PAYLOAD_LINK: u32 = 0;
 const PAYLOAD_NETWORK: u32 = 1;
 const PAYLOAD_TRANSPORT: u32 = 2;
 
+/// `ARPHRD_ETHER`.
+const TYPE_ETHERNET: u16 = 1;
+/// `ETH_P_IPV6`.
+const ETHERNET_IPV6: u16 = 0x86dd;
+/// Every network namespace begins with it (`LOOPBACK_IFINDEX`).
+const LOOPBACK_INDEX: u32 = 1;
 /// `RTN_LOCAL`: an address of this machine.
 const ADDRESS_LOCAL: u32 = 2;
 /// `IPS_DST_NAT`.
@@ -38,10 +47,18 @@ const CT_STATUS: u32 = 2;
 /// What is known of a packet beside its bytes (`enum nft_meta_keys`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meta {
+    /// Protocol in the link's header.
+    LinkProtocol = 1,
+    /// The mark, a number that rules may change.
+    Mark = 3,
+    /// Index of the interface it came in by.
+    Input = 4,
     /// Name of the interface it came in by.
     InputName = 6,
     /// Name of the interface it leaves by.
     OutputName = 7,
+    /// Type of the interface it came in by.
+    InputType = 8,
     /// Address family.
     Family = 15,
     /// Transport protocol.
@@ -157,6 +174,11 @@ fn compare(list: &mut Message, register: u32, operator: u32, value: &[u8]) {
 
 /// `& MASK`.
 fn mask(list: &mut Message, register: u32, mask: &[u8]) {
+    bitwise(list, register, mask, &vec![0; mask.len()]);
+}
+
+/// `& MASK ^ XOR`.
+fn bitwise(list: &mut Message, register: u32, mask: &[u8], xor: &[u8]) {
     let length = u32::try_from(mask.len()).expect("a mask is an address at most");
     expression(list, "bitwise", |data| {
         data.network_number(1, register)
@@ -166,8 +188,34 @@ fn mask(list: &mut Message, register: u32, mask: &[u8]) {
                 nest.bytes(DATA_VALUE, mask);
             })
             .nest(5, |nest| {
-                nest.bytes(DATA_VALUE, &vec![0; mask.len()]);
+                nest.bytes(DATA_VALUE, xor);
             });
+    });
+}
+
+/// `meta mark & BITS == BITS`, in a register of the caller's choice.
+pub(super) fn mark_has(list: &mut Message, bits: u32, register: u32) {
+    let bits = bits.to_ne_bytes();
+    meta(list, Meta::Mark, register);
+    mask(list, register, &bits);
+    is(list, register, &bits);
+}
+
+/// `meta mark set meta mark | BITS`.
+pub(super) fn set_mark(list: &mut Message, bits: u32) {
+    change_mark(list, !bits, bits);
+}
+
+/// `meta mark set meta mark & ~BITS`.
+pub(super) fn clear_mark(list: &mut Message, bits: u32) {
+    change_mark(list, !bits, 0);
+}
+
+fn change_mark(list: &mut Message, kept: u32, added: u32) {
+    meta(list, Meta::Mark, REGISTER);
+    bitwise(list, REGISTER, &kept.to_ne_bytes(), &added.to_ne_bytes());
+    expression(list, "meta", |data| {
+        data.network_number(2, Meta::Mark as u32).network_number(3, REGISTER);
     });
 }
 
@@ -190,11 +238,67 @@ pub(super) fn is_loopback_ipv4(list: &mut Message, which: Address) {
     is(list, REGISTER, &[127]);
 }
 
-/// `ip6 daddr ::1`.
-pub(super) fn to_loopback_ipv6(list: &mut Message) {
+/// `ip6 saddr ::1`, or `daddr`.
+pub(super) fn is_loopback_ipv6(list: &mut Message, which: Address) {
     family_is(list, Ip::V6);
+    address(list, which, Ip::V6, REGISTER);
+    is(list, REGISTER, &Ipv6Addr::LOCALHOST.octets());
+}
+
+/// `ip6 daddr ::1` where packets are those of a link: no family is known there.
+pub(super) fn link_to_loopback_ipv6(list: &mut Message) {
+    meta(list, Meta::LinkProtocol, REGISTER);
+    is(list, REGISTER, &ETHERNET_IPV6.to_be_bytes());
     address(list, Address::Destination, Ip::V6, REGISTER);
-    is(list, REGISTER, &std::net::Ipv6Addr::LOCALHOST.octets());
+    is(list, REGISTER, &Ipv6Addr::LOCALHOST.octets());
+}
+
+/// `iif lo`: the loopback interface is the first of every network namespace.
+pub(super) fn from_loopback(list: &mut Message) {
+    meta(list, Meta::Input, REGISTER);
+    is(list, REGISTER, &LOOPBACK_INDEX.to_ne_bytes());
+}
+
+/// `ether saddr ADDRESS`.
+pub(super) fn link_source_is(list: &mut Message, address: [u8; 6]) {
+    payload(list, PAYLOAD_LINK, 6, 6, REGISTER);
+    is(list, REGISTER, &address);
+}
+
+/// `ether daddr set DESTINATION ether saddr set SOURCE`.
+pub(super) fn set_link_addresses(list: &mut Message, destination: [u8; 6], source: [u8; 6]) {
+    // As the nft program has it, which then shows the addresses as such.
+    meta(list, Meta::InputType, REGISTER);
+    is(list, REGISTER, &TYPE_ETHERNET.to_ne_bytes());
+    for (offset, address) in [(0, destination), (6, source)] {
+        value(list, REGISTER, &address);
+        expression(list, "payload", |data| {
+            data.network_number(5, REGISTER)
+                .network_number(2, PAYLOAD_LINK)
+                .network_number(3, offset)
+                .network_number(4, 6)
+                // There is no checksum to be put right.
+                .network_number(6, 0)
+                .network_number(7, 0)
+                .network_number(8, 0);
+        });
+    }
+}
+
+/// `fwd to lo`.
+pub(super) fn pass_to_loopback(list: &mut Message) {
+    value(list, REGISTER, &LOOPBACK_INDEX.to_ne_bytes());
+    expression(list, "fwd", |data| {
+        data.network_number(1, REGISTER);
+    });
+}
+
+fn value(list: &mut Message, register: u32, bytes: &[u8]) {
+    expression(list, "immediate", |data| {
+        data.network_number(1, register).nest(2, |nest| {
+            nest.bytes(DATA_VALUE, bytes);
+        });
+    });
 }
 
 /// `ip6 saddr fe80::/10`, or `daddr`.
@@ -220,11 +324,21 @@ pub(super) fn to_this_machine(list: &mut Message) {
 }
 
 fn connection_has(list: &mut Message, key: u32, bits: u32) {
+    connection_bits(list, key, bits);
+    compare(list, REGISTER, 1, &[0; 4]);
+}
+
+fn connection_bits(list: &mut Message, key: u32, bits: u32) {
     expression(list, "ct", |data| {
         data.network_number(2, key).network_number(1, REGISTER);
     });
     mask(list, REGISTER, &bits.to_ne_bytes());
-    compare(list, REGISTER, 1, &[0; 4]);
+}
+
+/// `ct state & (established | related) == 0`.
+pub(super) fn unknown_connection(list: &mut Message) {
+    connection_bits(list, CT_STATE, STATE_KNOWN);
+    is(list, REGISTER, &[0; 4]);
 }
 
 /// `ct state established,related`.

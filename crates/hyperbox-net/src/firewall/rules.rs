@@ -6,13 +6,16 @@
 
 use crate::netlink::Message;
 
+use super::loopback::PASSED;
 use super::packet::{
-    Address, Ip, Membership, Meta, REGISTER, Translation, Verdict, address, family_is, is_link_local_ipv6,
-    is_loopback_ipv4, known_connection, lookup, mapped, masquerade, meta, name_in, names_in, protocol_and_port,
-    protocol_is, redirect, to_loopback_ipv6, to_this_machine, translate, translated, verdict,
+    Address, Ip, Membership, Meta, REGISTER, Translation, Verdict, address, clear_mark, family_is, from_loopback,
+    is_link_local_ipv6, is_loopback_ipv4, is_loopback_ipv6, known_connection, link_source_is, lookup, mapped,
+    masquerade, meta, name_in, names_in, protocol_and_port, protocol_is, redirect, set_mark, to_this_machine,
+    translate, translated, unknown_connection, verdict,
 };
 use super::scheme::{
-    APART, BRIDGES, FORWARD, GUARD, INTERNAL, OUTPUT, PORTS, POSTROUTING, PREROUTING, SOURCE4, SOURCE6, TRUSTED, WITHIN,
+    ANSWERS, APART, BRIDGES, FORWARD, FORWARDED, GUARD, INPUT, INTERNAL, LOOPBACK, LOOPBACK6, OUTPUT, PASSED_MARK,
+    PORTS, POSTROUTING, PREROUTING, RECEIVED, SOURCE4, SOURCE6, TRUSTED, WITHIN,
 };
 
 /// ICMP and ICMPv6.
@@ -36,16 +39,34 @@ const fn rule(chain: &'static str, comment: &'static str, content: fn(&mut Messa
 }
 
 /// All rules, in order.
-pub(super) const RULES: [Rule; 39] = [
-    // `route_localnet` on a bridge opens 127.0.0.0/8 of this machine to it; translation back happens after these.
-    rule(GUARD, "1: containers to this machine's loopback", |list| {
+pub(super) const RULES: [Rule; 52] = [
+    // `route_localnet` on a bridge opens 127.0.0.0/8 of this machine to it, and what `loopback` sets up opens ::1. Translation back
+    // happens after these.
+    rule(GUARD, "2: from containers", |list| {
         name_in(list, Meta::InputName, BRIDGES, Membership::In);
+        verdict(list, Verdict::Jump(LOOPBACK));
+    }),
+    rule(LOOPBACK, "1: to IPv4 loopback", |list| {
         is_loopback_ipv4(list, Address::Destination);
         verdict(list, Verdict::Drop);
     }),
-    rule(GUARD, "1: containers as this machine's loopback", |list| {
-        name_in(list, Meta::InputName, BRIDGES, Membership::In);
+    rule(LOOPBACK, "1: from IPv4 loopback", |list| {
         is_loopback_ipv4(list, Address::Source);
+        verdict(list, Verdict::Drop);
+    }),
+    rule(LOOPBACK, "1: to IPv6 loopback", |list| {
+        is_loopback_ipv6(list, Address::Destination);
+        verdict(list, Verdict::Drop);
+    }),
+    rule(LOOPBACK, "1: from IPv6 loopback", |list| {
+        is_loopback_ipv6(list, Address::Source);
+        verdict(list, Verdict::Drop);
+    }),
+    // Of what a bridge passed to the loopback interface only answers go on.
+    rule(ANSWERS, "1: from a bridge", |list| {
+        from_loopback(list);
+        link_source_is(list, PASSED);
+        unknown_connection(list);
         verdict(list, Verdict::Drop);
     }),
     // The kernel drops such packets from outside, but only if they are not translated first.
@@ -55,11 +76,14 @@ pub(super) const RULES: [Rule; 39] = [
     }),
     rule(PREROUTING, "1: ports", jump_to_ports),
     rule(OUTPUT, "1: ports", jump_to_ports),
-    // Packets with these IPv6 addresses must not leave their link: the listening sockets serve them.
-    rule(PORTS, "1: IPv6 loopback", |list| {
-        to_loopback_ipv6(list);
+    // Where the kernel has no way for its answers the listening sockets serve the port.
+    rule(PORTS, "2: IPv6 loopback", |list| {
+        is_loopback_ipv6(list, Address::Destination);
+        protocol_and_port(list, REGISTER);
+        lookup(list, LOOPBACK6, Membership::NotIn);
         verdict(list, Verdict::Accept);
     }),
+    // Packets with these IPv6 addresses must not leave their link: the listening sockets serve them.
     rule(PORTS, "1: to a link-local address", |list| {
         is_link_local_ipv6(list, Address::Destination);
         verdict(list, Verdict::Accept);
@@ -88,6 +112,11 @@ pub(super) const RULES: [Rule; 39] = [
         name_in(list, Meta::OutputName, BRIDGES, Membership::In);
         masquerade(list);
     }),
+    rule(POSTROUTING, "1: from this machine's IPv6 loopback", |list| {
+        is_loopback_ipv6(list, Address::Source);
+        name_in(list, Meta::OutputName, BRIDGES, Membership::In);
+        masquerade(list);
+    }),
     // Otherwise the answer would go straight to the asking container, from an address that it did not ask.
     rule(POSTROUTING, "1: to a port published by the same network", |list| {
         names_in(list, WITHIN);
@@ -102,6 +131,15 @@ pub(super) const RULES: [Rule; 39] = [
     }),
     rule(POSTROUTING, "1: IPv4 to the outside", |list| outwards(list, Ip::V4)),
     rule(POSTROUTING, "1: IPv6 to the outside", |list| outwards(list, Ip::V6)),
+    // Others' filters let pass what these chains have marked and not dropped (`foreign`).
+    rule(FORWARD, "1: mark what comes from containers", |list| {
+        name_in(list, Meta::InputName, BRIDGES, Membership::In);
+        set_mark(list, PASSED_MARK);
+    }),
+    rule(FORWARD, "1: mark what goes to containers", |list| {
+        name_in(list, Meta::OutputName, BRIDGES, Membership::In);
+        set_mark(list, PASSED_MARK);
+    }),
     rule(FORWARD, "1: answers", |list| {
         known_connection(list);
         verdict(list, Verdict::Accept);
@@ -150,6 +188,30 @@ pub(super) const RULES: [Rule; 39] = [
         name_in(list, Meta::OutputName, BRIDGES, Membership::In);
         verdict(list, Verdict::Drop);
     }),
+    rule(FORWARDED, "1: unmark what comes from containers", |list| {
+        name_in(list, Meta::InputName, BRIDGES, Membership::In);
+        clear_mark(list, PASSED_MARK);
+    }),
+    rule(FORWARDED, "1: unmark what goes to containers", |list| {
+        name_in(list, Meta::OutputName, BRIDGES, Membership::In);
+        clear_mark(list, PASSED_MARK);
+    }),
+    // A container that asks for its own port, which a socket of this machine serves.
+    rule(INPUT, "1: mark own ports", |list| {
+        name_in(list, Meta::InputName, BRIDGES, Membership::In);
+        translated(list);
+        set_mark(list, PASSED_MARK);
+    }),
+    rule(INPUT, "1: IPv4, mark own ports of one address", |list| {
+        mark_own_port_at(list, Ip::V4);
+    }),
+    rule(INPUT, "1: IPv6, mark own ports of one address", |list| {
+        mark_own_port_at(list, Ip::V6);
+    }),
+    rule(RECEIVED, "1: unmark own ports", |list| {
+        name_in(list, Meta::InputName, BRIDGES, Membership::In);
+        clear_mark(list, PASSED_MARK);
+    }),
 ];
 
 fn jump_to_ports(list: &mut Message) {
@@ -174,6 +236,12 @@ fn own_port_at(list: &mut Message, ip: Ip) {
     source_and_port(list, ip);
     lookup(list, ip.sets().own_at, Membership::In);
     verdict(list, Verdict::Accept);
+}
+
+fn mark_own_port_at(list: &mut Message, ip: Ip) {
+    source_and_port(list, ip);
+    lookup(list, ip.sets().own_at, Membership::In);
+    set_mark(list, PASSED_MARK);
 }
 
 fn own_port(list: &mut Message, ip: Ip) {

@@ -59,6 +59,9 @@ pub(super) const TRUSTED: &str = "trusted";
 pub(super) const SOURCE4: &str = "source4";
 pub(super) const SOURCE6: &str = "source6";
 
+/// Published ports that the kernel leads to containers from `::1`, too.
+pub(super) const LOOPBACK6: &str = "loopback6";
+
 /// The sets of which there is one for each family.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FamilySets {
@@ -112,7 +115,7 @@ impl Ip {
 }
 
 /// All sets.
-pub(super) const SETS: [Set; 23] = [
+pub(super) const SETS: [Set; 24] = [
     set(BRIDGES, &[INTERFACE_NAME], 16),
     set(WITHIN, &[INTERFACE_NAME, INTERFACE_NAME], 32),
     set(APART, &[INTERFACE_NAME, INTERFACE_NAME], 32),
@@ -132,6 +135,7 @@ pub(super) const SETS: [Set; 23] = [
     set(FAMILY6.own, &[IPV6_ADDRESS, PROTOCOL, SERVICE], 24),
     set(FAMILY4.own_at, &[IPV4_ADDRESS, PROTOCOL, SERVICE], 12),
     set(FAMILY6.own_at, &[IPV6_ADDRESS, PROTOCOL, SERVICE], 24),
+    set(LOOPBACK6, &[PROTOCOL, SERVICE], 8),
     map(FAMILY4.ports, (&[PROTOCOL, SERVICE], 8), (&[IPV4_ADDRESS, SERVICE], 8)),
     map(FAMILY6.ports, (&[PROTOCOL, SERVICE], 8), (&[IPV6_ADDRESS, SERVICE], 20)),
     map(
@@ -169,21 +173,40 @@ const fn base(name: &'static str, kind: &'static str, hook: u32, priority: i32) 
 }
 
 pub(super) const GUARD: &str = "guard";
+pub(super) const LOOPBACK: &str = "loopback";
+pub(super) const ANSWERS: &str = "answers";
 pub(super) const PORTS: &str = "ports";
 pub(super) const PREROUTING: &str = "prerouting";
 pub(super) const OUTPUT: &str = "output";
 pub(super) const POSTROUTING: &str = "postrouting";
 pub(super) const FORWARD: &str = "forward";
+pub(super) const FORWARDED: &str = "forwarded";
+pub(super) const INPUT: &str = "input";
+pub(super) const RECEIVED: &str = "received";
+
+/// The bit of a packet's mark by which others' chains know what ours let pass. It is set before theirs and cleared behind them,
+/// so that nothing beside the filters of this machine sees it. Kubernetes, Podman, Tailscale and WireGuard's tools use other bits.
+pub(super) const PASSED_MARK: u32 = 0x1000;
 
 /// All chains; one that others jump to stands before them.
-pub(super) const CHAINS: [Chain; 6] = [
+pub(super) const CHAINS: [Chain; 11] = [
+    Chain {
+        name: LOOPBACK,
+        place: None,
+    },
     Chain {
         name: PORTS,
         place: None,
     },
     base(GUARD, "filter", 0, -300),
+    // Connections are known from -200 on, and translated at -100.
+    base(ANSWERS, "filter", 0, -150),
     base(PREROUTING, "nat", 0, -100),
     base(OUTPUT, "nat", 3, -100),
     base(POSTROUTING, "nat", 4, 100),
-    base(FORWARD, "filter", 2, 0),
+    // Others' filters are at 0, firewalld's at 10.
+    base(FORWARD, "filter", 2, -1),
+    base(FORWARDED, "filter", 2, 1000),
+    base(INPUT, "filter", 1, -1),
+    base(RECEIVED, "filter", 1, 1000),
 ];

@@ -30,8 +30,6 @@ use crate::macvlan::mode::Kind;
 use crate::macvlan::network::{self, Known, ParentNetwork};
 use crate::macvlan::parent;
 use crate::membership::{Held, Memberships, Owner, Wished};
-use crate::name_rules;
-use crate::netlink::{Family, Socket};
 use crate::request::EndpointWish;
 use crate::sandboxes::owned;
 use crate::worker::{Kernel, Worker};
@@ -115,12 +113,8 @@ impl ParentDriver {
     ) -> Result<(ParentNetwork, EndpointWish, Held), NetworkError> {
         let network = self.know(&request.network)?;
         let wish = EndpointWish::parse(&network.base, request)?;
-        let wished = Wished {
-            ipv4: request.ipv4,
-            ipv6: request.ipv6,
-        };
         let owner = Owner::Container(container.clone());
-        let held = self.memberships.take(&network.base, wished, owner)?;
+        let held = self.memberships.take(&network.base, Wished::of(request), owner)?;
         Ok((network, wish, held))
     }
 
@@ -186,9 +180,7 @@ impl NetworkDriver for ParentDriver {
             link: None,
         };
         let attached = self.worker.run(&request.network.name, move |kernel| {
-            let socket = kernel.inside(namespace.as_fd(), || Socket::open(Family::Route));
-            let error = |source| failed(&network.base.settings.name, "enter the network namespace", source);
-            let mut socket = socket.map_err(error)?;
+            let mut socket = kernel.routes_of(namespace.as_fd(), &network.base.settings.name)?;
             let plan = endpoint::plan(&network, &wish, held.addresses);
             let mut place = Place {
                 namespace: namespace.as_fd(),
@@ -258,20 +250,14 @@ fn open(
     names: bool,
 ) -> Result<Sandbox, NetworkError> {
     let name = &network.base.settings.name;
-    let error = |operation: &'static str| move |source| failed(name, operation, source);
-    let mut prepared = kernel.namespaces.take().map_err(error("make a network namespace"))?;
+    let mut prepared = kernel.take_namespace(name)?;
     let plan = endpoint::plan(network, wish, held.addresses);
     let mut place = Place {
         namespace: prepared.namespace.as_fd(),
         route: &mut prepared.route,
     };
     let index = endpoint::connect(kernel, &mut place, network, &plan)?;
-    let names = if names {
-        let sockets = kernel.inside(prepared.namespace.as_fd(), name_rules::open);
-        Some(sockets.map_err(error("open the name service's sockets"))?)
-    } else {
-        None
-    };
+    let names = kernel.names_in(prepared.namespace.as_fd(), name, names)?;
     Ok(Sandbox {
         namespace: prepared.namespace,
         endpoint: endpoint::describe(network, &plan, held.addresses, index),

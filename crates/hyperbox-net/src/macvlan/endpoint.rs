@@ -66,7 +66,7 @@ pub(crate) fn connect(
         Some(Errno::BUSY | Errno::INVAL) if network.mode.is_passthru() => io::ErrorKind::AddrInUse.into(),
         _ => error,
     };
-    patiently(|| link::create(&mut kernel.route, &new).map_err(busy)).map_err(|source| not_made(network, source))?;
+    patiently(|| link::create(&mut kernel.route, &new).map_err(busy)).map_err(|source| not_made(network, &source))?;
     let found = route::find(place.route, &plan.link);
     let found = found.map_err(|source| failed(name, "look for the container's link", source))?;
     let made = found.ok_or_else(|| refused(name, ErrorKind::Internal, "the container's link was removed"))?;
@@ -166,18 +166,16 @@ pub(crate) fn disconnect(
     }
 }
 
-fn not_made(network: &ParentNetwork, source: io::Error) -> NetworkError {
+fn not_made(network: &ParentNetwork, source: &io::Error) -> NetworkError {
     let (kind, parent) = (network.parent.kind.as_str(), &network.parent.name);
-    let reason = match Errno::from_io_error(&source) {
+    let reason = match Errno::from_io_error(source) {
         Some(Errno::OPNOTSUPP) => "operation not supported".to_owned(),
         Some(Errno::BUSY) => "device or resource busy".to_owned(),
         _ => source.to_string(),
     };
     let message = format!("failed to create the {kind} port on {parent}: {reason}");
-    NetworkError {
-        source: Some(source),
-        ..refused(&network.base.settings.name, ErrorKind::Internal, message)
-    }
+    // The message tells the cause; as a source it would be told twice.
+    refused(&network.base.settings.name, ErrorKind::Internal, message)
 }
 
 fn unwritten(network: &str, file: &str, source: io::Error) -> NetworkError {

@@ -95,11 +95,11 @@ impl Parent {
             return Ok(found.index);
         }
         let made = match self.origin()? {
-            Origin::Dummy => link::create_dummy(socket, &self.name).map_err(|source| self.not_made("", source)),
+            Origin::Dummy => link::create_dummy(socket, &self.name).map_err(|source| self.not_made("", &source)),
             Origin::Vlan { link, id } => {
                 let carrier = self.carrier(socket, &link)?;
                 let context = format!("failed to create {} vlan link: ", self.name);
-                link::create_vlan(socket, &self.name, carrier, id).map_err(|source| self.not_made(&context, source))
+                link::create_vlan(socket, &self.name, carrier, id).map_err(|source| self.not_made(&context, &source))
             }
         };
         made?;
@@ -130,15 +130,13 @@ impl Parent {
         route::find(socket, name).map_err(|source| failed(name, "look for the parent link", source))
     }
 
-    fn not_made(&self, context: &str, source: io::Error) -> NetworkError {
-        let reason = match Errno::from_io_error(&source) {
+    fn not_made(&self, context: &str, source: &io::Error) -> NetworkError {
+        let reason = match Errno::from_io_error(source) {
             Some(Errno::OPNOTSUPP) => "operation not supported".to_owned(),
             _ => source.to_string(),
         };
-        NetworkError {
-            source: Some(source),
-            ..self.refused(format!("{context}{reason}"))
-        }
+        // The message tells the cause; as a source it would be told twice.
+        self.refused(format!("{context}{reason}"))
     }
 
     /// Docker answers 500 to all of these.

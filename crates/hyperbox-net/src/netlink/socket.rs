@@ -8,6 +8,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::netdevice::name_to_index;
 use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size_force, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
@@ -41,6 +43,7 @@ pub(crate) enum Family {
 pub(crate) struct Socket {
     descriptor: OwnedFd,
     sequence: u32,
+    batches: u32,
     buffer: Vec<u8>,
 }
 
@@ -58,6 +61,7 @@ impl Socket {
         Ok(Self {
             descriptor,
             sequence: 0,
+            batches: 0,
             buffer: vec![0; BUFFER],
         })
     }
@@ -94,26 +98,48 @@ impl Socket {
             .collect())
     }
 
-    /// Sends an nfnetlink batch, which takes effect as a whole or not at all.
+    /// Sends an nfnetlink batch, which takes effect as a whole or not at all. Only its last message is acknowledged: the answers of many
+    /// would not fit into the socket's buffer, and whatever is refused is told in any case.
     ///
     /// # Errors
     /// The first failure; then nothing was changed.
     pub(crate) fn batch(&mut self, begin: Message, messages: Vec<Message>, end: Message) -> io::Result<()> {
-        let expected = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-        let wrapped = std::iter::once(begin)
-            .chain(messages.into_iter().map(Message::acknowledged))
-            .chain(std::iter::once(end));
+        let mut messages = messages;
+        let Some(last) = messages.pop() else {
+            return Ok(());
+        };
+        let number = u32::try_from(messages.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let wrapped = std::iter::once(begin).chain(messages).chain([last.acknowledged(), end]);
         let first = self.send(wrapped)?;
-        let mut acknowledged = 0;
+        let mut acknowledged = false;
         self.collect_answers(|message| {
             // An error of the batch as a whole carries the number of its first message.
-            if message.sequence.wrapping_sub(first) <= expected + 1 {
+            let place = message.sequence.wrapping_sub(first);
+            if place <= number {
                 outcome(message.body)?;
-                acknowledged += 1;
+                acknowledged |= place == number;
             }
-            Ok(acknowledged == expected)
+            Ok(acknowledged)
         })?;
-        if acknowledged == expected { Ok(()) } else { unanswered() }
+        if !acknowledged {
+            return unanswered();
+        }
+        self.batches = self.batches.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Returns how many batches have taken effect, modulo 2³².
+    pub(crate) fn batches(&self) -> u32 {
+        self.batches
+    }
+
+    /// Returns the index of a link in the socket's network namespace.
+    pub(crate) fn link_index(&self, name: &str) -> io::Result<Option<u32>> {
+        match name_to_index(&self.descriptor, name) {
+            Ok(index) => Ok(Some(index)),
+            Err(Errno::NODEV) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Asks for one object and returns the body of the answer.
@@ -196,7 +222,7 @@ impl Socket {
         }
         loop {
             match rustix::net::send(&self.descriptor, &datagram, SendFlags::empty()) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 result => return result.map(|_| first).map_err(io::Error::from),
             }
         }
@@ -205,7 +231,7 @@ impl Socket {
     fn receive(&mut self, flags: RecvFlags) -> io::Result<usize> {
         loop {
             match rustix::net::recv(&self.descriptor, self.buffer.as_mut_slice(), flags | RecvFlags::TRUNC) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
                 Ok((_, length)) if length > self.buffer.len() => {
                     return Err(io::Error::new(

@@ -20,7 +20,29 @@ pub(super) struct Book {
 #[derive(Debug, Clone)]
 struct Entry {
     address: IpAddr,
+    /// Whether only the forwarder leads there.
+    forwarded: bool,
     container: ContainerId,
+}
+
+/// Who has a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Holder<'a> {
+    /// The address that Docker names: all addresses where one of them is for all.
+    pub(super) host: SocketAddr,
+    pub(super) name: &'a str,
+    forwarded: bool,
+}
+
+impl Holder<'_> {
+    /// Which of several Docker meets first: IPv6 before IPv4, and last what its proxy serves, for which it allocates nothing.
+    pub(super) fn rank(&self) -> u8 {
+        match (self.host.is_ipv6(), self.forwarded) {
+            (true, false) => 0,
+            (false, _) => 1,
+            (true, true) => 2,
+        }
+    }
 }
 
 impl Book {
@@ -34,10 +56,17 @@ impl Book {
         }
     }
 
-    /// Notes a port.
-    pub(super) fn insert(&mut self, protocol: Protocol, host: SocketAddr, container: &ContainerId, name: &str) {
+    /// Notes a port; `forwarded` says that only the forwarder leads there.
+    pub(super) fn insert(
+        &mut self,
+        protocol: Protocol,
+        (host, forwarded): (SocketAddr, bool),
+        container: &ContainerId,
+        name: &str,
+    ) {
         self.entries.entry((protocol, host.port())).or_default().push(Entry {
             address: host.ip(),
+            forwarded,
             container: container.clone(),
         });
         self.names.insert(container.clone(), name.to_owned());
@@ -54,11 +83,21 @@ impl Book {
         });
     }
 
-    /// Returns the name of the container that has a port already, or has it for all addresses, or for one of all.
-    pub(super) fn holder(&self, protocol: Protocol, host: SocketAddr) -> Option<&str> {
+    /// Returns the container that has a port already, or has it for all addresses, or for one of all.
+    pub(super) fn holder(&self, protocol: Protocol, host: SocketAddr) -> Option<Holder<'_>> {
         let entries = self.entries.get(&(protocol, host.port()))?;
         let entry = entries.iter().find(|entry| collide(entry.address, host.ip()))?;
-        self.names.get(&entry.container).map(String::as_str)
+        let widest = if entry.address.is_unspecified() {
+            entry.address
+        } else {
+            host.ip()
+        };
+        let name = self.names.get(&entry.container)?;
+        Some(Holder {
+            host: SocketAddr::new(widest, host.port()),
+            name,
+            forwarded: entry.forwarded,
+        })
     }
 
     /// Returns the numbers to be tried, in order: those wished for, or all free ones, beginning behind the one chosen last.
@@ -98,8 +137,8 @@ mod tests {
     fn addresses_hide_each_other() {
         let mut book = Book::new((32768, 60999));
         let (one, other) = (container_id(), container_id());
-        book.insert(Protocol::Tcp, host("127.0.0.1:80"), &one, "one");
-        book.insert(Protocol::Tcp, host("[::]:80"), &other, "other");
+        book.insert(Protocol::Tcp, (host("127.0.0.1:80"), false), &one, "one");
+        book.insert(Protocol::Tcp, (host("[::]:80"), true), &other, "other");
         for (protocol, address, expected) in [
             (Protocol::Tcp, "127.0.0.1:80", Some("one")),
             (Protocol::Tcp, "0.0.0.0:80", Some("one")),
@@ -108,11 +147,13 @@ mod tests {
             (Protocol::Udp, "127.0.0.1:80", None),
             (Protocol::Tcp, "127.0.0.1:81", None),
         ] {
-            assert_eq!(book.holder(protocol, host(address)), expected, "{protocol} {address}");
+            let holder = book.holder(protocol, host(address));
+            assert_eq!(holder.map(|holder| holder.name), expected, "{protocol} {address}");
         }
         book.remove(&one);
         assert_eq!(book.holder(Protocol::Tcp, host("0.0.0.0:80")), None);
-        assert_eq!(book.holder(Protocol::Tcp, host("[::1]:80")), Some("other"));
+        let of_all = book.holder(Protocol::Tcp, host("[::1]:80")).unwrap();
+        assert_eq!((of_all.host, of_all.rank()), (host("[::]:80"), 2));
     }
 
     #[test]

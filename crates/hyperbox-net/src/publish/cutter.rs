@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Cuts known connections that publishing and withdrawing have made wrong, behind everybody's back.
 //!
-//! The kernel goes through its whole table for it, however few there are: nobody waits for that, and what comes while it is done is done
-//! in one go afterwards. Only a container that gets the address of one whose connections are not cut yet has to wait: its own would
-//! be cut with them.
+//! The kernel goes through its whole table for it, however few there are (10 ms of a processor): nobody waits for that, and what comes
+//! within a moment, or while it is done, is done in one go. Only a container that gets the address of one whose connections are not cut yet
+//! has to wait: its own would be cut with them. While somebody waits, nothing is collected.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -18,6 +18,11 @@ const STACK: usize = 256 * 1024;
 /// A datagram may be on its way through the kernel while the rules change: its flow shows in the table only afterwards, and would live for as
 /// long as its client goes on.
 const SECOND_LOOK: Duration = Duration::from_millis(500);
+/// How long orders are collected: containers of a project go together, and going through the table takes a processor 10 ms where it has
+/// 262144 buckets, each of which the kernel locks. So that is done when no order has come for a moment, or after [`PATIENCE`].
+const MOMENT: Duration = Duration::from_millis(50);
+/// How long an order waits at most.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// A handle of the thread, which finishes what it was told when the handle is dropped.
 #[derive(Debug)]
@@ -39,6 +44,10 @@ struct Todo {
     /// What is looked for once more, and when; the soonest first.
     again: VecDeque<(Instant, Vec<(SocketAddr, SocketAddr)>)>,
     orders: u64,
+    /// When the oldest order came that is not done yet, and the latest.
+    since: Option<(Instant, Instant)>,
+    /// How many wait for orders to be done.
+    waiting: usize,
     ended: bool,
 }
 
@@ -60,6 +69,8 @@ impl Cutter {
         let mut todo = self.shared.lock();
         todo.orders += 1;
         let order = todo.orders;
+        let now = Instant::now();
+        todo.since.get_or_insert((now, now)).1 = now;
         todo.containers
             .extend(containers.iter().map(|address| (*address, order)));
         self.shared.changed.notify_all();
@@ -78,9 +89,12 @@ impl Cutter {
     /// Waits until no connection to these addresses waits to be cut.
     pub(super) fn wait_for(&self, containers: &[IpAddr]) {
         let mut todo = self.shared.lock();
+        todo.waiting += 1;
+        self.shared.changed.notify_all();
         while containers.iter().any(|address| todo.containers.contains_key(address)) {
             todo = self.shared.wait(todo);
         }
+        todo.waiting -= 1;
     }
 }
 
@@ -88,6 +102,21 @@ impl Drop for Cutter {
     fn drop(&mut self) {
         self.shared.lock().ended = true;
         self.shared.changed.notify_all();
+    }
+}
+
+impl Todo {
+    /// When there is something to do next.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let orders = match self.since {
+            // New ports do not wait for old flows to go by themselves.
+            _ if !self.datagrams.is_empty() => Some(now),
+            Some(_) if self.waiting > 0 || self.ended => Some(now),
+            since => since.map(|(oldest, latest)| (latest + MOMENT).min(oldest + PATIENCE)),
+        };
+        // A second look is not worth a longer end.
+        let again = self.again.front().filter(|_| !self.ended).map(|(due, _)| *due);
+        orders.into_iter().chain(again).min()
     }
 }
 
@@ -105,26 +134,24 @@ impl Shared {
         let mut todo = self.lock();
         loop {
             let now = Instant::now();
-            let mut next = todo.again.front().map(|(due, _)| *due);
-            if next.is_some_and(|due| due <= now) {
+            if todo.again.front().is_some_and(|(due, _)| *due <= now) {
                 let ports = todo.again.pop_front().map(|(_, ports)| ports);
                 todo.datagrams.extend(ports.unwrap_or_default());
-                next = None;
             }
-            if !todo.containers.is_empty() || !todo.datagrams.is_empty() {
+            let Some(due) = todo.due(now) else {
+                if todo.ended {
+                    return false;
+                }
+                todo = self.wait(todo);
+                continue;
+            };
+            if due <= now {
                 break;
             }
-            if todo.ended {
-                return false;
-            }
-            todo = match next {
-                Some(due) => {
-                    let waited = self.changed.wait_timeout(todo, due.saturating_duration_since(now));
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.wait(todo),
-            };
+            let waited = self.changed.wait_timeout(todo, due.saturating_duration_since(now));
+            todo = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        todo.since = None;
         let last = todo.orders;
         let wrong = Wrong {
             containers: todo.containers.keys().copied().collect::<BTreeSet<_>>(),

@@ -32,7 +32,7 @@ pub(super) fn error(
     obstacle: Option<Obstacle>,
 ) -> NetworkError {
     let one = wished.is_some_and(|(first, last)| first == last);
-    let (message, kind, source) = match obstacle {
+    let (message, kind) = match obstacle {
         Some(Obstacle::Container { host, name }) if one => (
             format!(
                 "Bind for {}:{} failed: port is already allocated (by container {name})",
@@ -40,9 +40,8 @@ pub(super) fn error(
                 host.port()
             ),
             ErrorKind::Conflict,
-            None,
         ),
-        None | Some(Obstacle::Container { .. }) => ("all ports are allocated".to_owned(), ErrorKind::Conflict, None),
+        None | Some(Obstacle::Container { .. }) => ("all ports are allocated".to_owned(), ErrorKind::Conflict),
         Some(Obstacle::Kernel {
             host,
             target,
@@ -57,14 +56,15 @@ pub(super) fn error(
                 text(&error),
                 by.unwrap_or_default()
             );
-            (message, kind(&error), Some(error))
+            // The message tells the cause; as a source it would be told twice.
+            (message, kind(&error))
         }
     };
     NetworkError {
         network: network.to_owned(),
         message,
         kind,
-        source,
+        source: None,
     }
 }
 

@@ -12,17 +12,17 @@ use super::book::collide;
 
 /// A process of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Process {
-    pub(super) id: u32,
+pub(crate) struct Process {
+    pub(crate) id: u32,
     /// Its short name (`comm`).
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 /// State of a listening TCP socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
 /// Returns the process whose socket keeps `host` from being bound, in the network namespace of the calling thread.
-pub(super) fn find(protocol: Protocol, host: SocketAddr) -> Option<Process> {
+pub(crate) fn find(protocol: Protocol, host: SocketAddr) -> Option<Process> {
     let inodes: Vec<_> = [false, true]
         .into_iter()
         .flat_map(|ipv6| inodes(protocol, host, ipv6))
@@ -51,7 +51,13 @@ fn has_one(descriptors: &Path, links: &[String]) -> bool {
     })
 }
 
-fn inodes(protocol: Protocol, host: SocketAddr, ipv6: bool) -> Vec<u64> {
+/// Returns all that sockets of a protocol receive on, in the network namespace of the calling thread.
+pub(crate) fn bound(protocol: Protocol) -> Vec<SocketAddr> {
+    let rows = [false, true].into_iter().flat_map(|ipv6| rows(protocol, ipv6));
+    rows.map(|(host, _)| host).collect()
+}
+
+fn rows(protocol: Protocol, ipv6: bool) -> Vec<(SocketAddr, u64)> {
     let name = match (protocol, ipv6) {
         (Protocol::Tcp, false) => "tcp",
         (Protocol::Tcp, true) => "tcp6",
@@ -60,7 +66,11 @@ fn inodes(protocol: Protocol, host: SocketAddr, ipv6: bool) -> Vec<u64> {
         (Protocol::Sctp, _) => return Vec::new(),
     };
     let table = std::fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
-    let rows = table.lines().skip(1).filter_map(|line| row(line, protocol));
+    table.lines().skip(1).filter_map(|line| row(line, protocol)).collect()
+}
+
+fn inodes(protocol: Protocol, host: SocketAddr, ipv6: bool) -> Vec<u64> {
+    let rows = rows(protocol, ipv6).into_iter();
     // An IPv6 socket for all addresses usually takes IPv4 too.
     let hides = |address: IpAddr| collide(address, host.ip()) || (address.is_ipv6() && address.is_unspecified());
     rows.filter(|(address, _)| address.port() == host.port() && hides(address.ip()))

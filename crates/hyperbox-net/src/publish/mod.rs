@@ -16,4 +16,6 @@ mod publisher;
 mod socket;
 mod worker;
 
+pub(crate) use holder::{bound, find as holder};
 pub use publisher::Publisher;
+pub(crate) use worker::free_numbers;

@@ -15,7 +15,7 @@ use crate::options::{BridgeOptions, GatewayMode};
 pub(super) enum Way {
     /// The kernel translates them.
     Translated,
-    /// Only the forwarder can carry them: the container has no address of the family, or they come from `::1`.
+    /// Only the forwarder can carry them: the container has no address of the family.
     Forwarded,
     /// By the container's own address; nothing of the host is used.
     Routed,
@@ -126,9 +126,6 @@ impl Planner<'_> {
             _ if same.is_none() => Way::Forwarded,
             GatewayMode::Routed => Way::Routed,
             GatewayMode::Isolated => return None,
-            GatewayMode::Nat | GatewayMode::NatUnprotected if address == IpAddr::V6(Ipv6Addr::LOCALHOST) => {
-                Way::Forwarded
-            }
             GatewayMode::Nat | GatewayMode::NatUnprotected => Way::Translated,
         };
         let everywhere = match ip {
@@ -218,7 +215,7 @@ mod tests {
             ),
             (&[SIX], &[], "80", None, ":: Translated [fd00::2]:80"),
             (&[SIX], &[], "80", Some("127.0.0.1"), "127.0.0.1 Forwarded [fd00::2]:80"),
-            (&[FOUR, SIX], &[], "80", Some("::1"), "::1 Forwarded [fd00::2]:80"),
+            (&[FOUR, SIX], &[], "80", Some("::1"), "::1 Translated [fd00::2]:80"),
             (&[FOUR], &[], "80", Some("::1"), "::1 Forwarded 10.0.0.2:80"),
             (&[FOUR], &[], "9/sctp", None, "0.0.0.0 Translated 10.0.0.2:9"),
             (

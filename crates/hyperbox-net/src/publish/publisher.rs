@@ -8,8 +8,9 @@
 //! Sockets die with the process, rules do not: containers stay reachable through the kernel until [`PortPublisher::adopt`] binds the
 //! ports again. A number that somebody took meanwhile is lost to him.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -29,6 +30,8 @@ type Job = Box<dyn FnOnce(&mut Ports) + Send>;
 /// Publishes ports of containers on bridges. When it is dropped its sockets are closed; the rules stay, for the next one to adopt.
 #[derive(Debug)]
 pub struct Publisher {
+    /// The containers that may have something published: what nobody of them has need not be withdrawn by a visit of the thread.
+    publishing: Mutex<BTreeSet<ContainerId>>,
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -47,9 +50,15 @@ impl Publisher {
             .stack_size(STACK);
         let thread = thread.spawn(move || receiver.into_iter().for_each(|job| job(&mut ports)));
         Ok(Self {
+            publishing: Mutex::default(),
             jobs: Some(jobs),
             thread: Some(thread.map_err(start)?),
         })
+    }
+
+    /// The set is whole whenever the lock is free, whoever panicked.
+    fn publishing(&self) -> MutexGuard<'_, BTreeSet<ContainerId>> {
+        self.publishing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn jobs(&self) -> Result<&Sender<Job>, NetworkError> {
@@ -79,6 +88,7 @@ impl PortPublisher for Publisher {
     async fn publish(&self, request: PublishRequest) -> Result<Vec<PublishedPort>, NetworkError> {
         let (sender, receiver) = oneshot::channel();
         let undo = self.jobs()?.clone();
+        self.publishing().insert(request.container.clone());
         self.post(move |ports| {
             let granted = ports.publish(&request).map(|published| Granted {
                 published,
@@ -92,17 +102,25 @@ impl PortPublisher for Publisher {
     }
 
     async fn withdraw(&self, container: &ContainerId) -> Result<(), NetworkError> {
+        if !self.publishing().contains(container) {
+            return Ok(());
+        }
         let (sender, receiver) = oneshot::channel();
+        let withdrawn = container.clone();
         let container = container.clone();
         self.post(move |ports| {
             // Whoever asked may have gone away.
             drop(sender.send(ports.withdraw(&container)));
         })?;
-        receiver.await.map_err(|_| stopped())?
+        receiver.await.map_err(|_| stopped())??;
+        self.publishing().remove(&withdrawn);
+        Ok(())
     }
 
     async fn adopt(&self, living: Vec<PublishRequest>) -> Result<(), NetworkError> {
         let (sender, receiver) = oneshot::channel();
+        self.publishing()
+            .extend(living.iter().map(|request| request.container.clone()));
         self.post(move |ports| drop(sender.send(ports.adopt(&living))))?;
         receiver.await.map_err(|_| stopped())?
     }

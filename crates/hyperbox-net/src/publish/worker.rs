@@ -14,7 +14,7 @@ use hyperbox_core::seam::{NetworkError, PublishRequest, PublishedPort};
 use hyperbox_types::{ContainerId, Protocol};
 use rustix::io::Errno;
 
-use super::book::Book;
+use super::book::{Book, Holder};
 use super::cutter::Cutter;
 use super::failure::{self, Obstacle};
 use super::forwarder::Forwarder;
@@ -168,7 +168,7 @@ impl Ports {
                     if plan.numbers.is_none() {
                         self.book.chose(number);
                     }
-                    for host in plan.hosts(number) {
+                    for host in plan.places(number) {
                         self.book
                             .insert(plan.container.protocol, host, &request.container, &request.name);
                     }
@@ -193,15 +193,18 @@ impl Ports {
     }
 
     fn bind(&self, plan: &Plan, number: u16) -> Result<Vec<Option<Held>>, Obstacle> {
+        // Docker looks at sockets only where no container has the port.
+        let places = plan.places(number);
+        let holders = places.filter_map(|(host, _)| self.book.holder(plan.container.protocol, host));
+        if let Some(holder) = holders.min_by_key(Holder::rank) {
+            let (host, name) = (holder.host, holder.name.to_owned());
+            return Err(Obstacle::Container { host, name });
+        }
         let bind = |binding: &Binding| {
             if binding.way == Way::Routed {
                 return Ok(None);
             }
             let host = SocketAddr::new(binding.address, number);
-            if let Some(name) = self.book.holder(plan.container.protocol, host) {
-                let name = name.to_owned();
-                return Err(Obstacle::Container { host, name });
-            }
             Held::bind(plan.container.protocol, host).map_err(|error| Obstacle::Kernel {
                 host,
                 target: binding.target.ip(),
@@ -250,10 +253,10 @@ impl Plan {
         self.bindings.iter().map(|binding| binding.target.ip())
     }
 
-    /// Returns the places of the host that are used under a number.
-    fn hosts(&self, number: u16) -> impl Iterator<Item = SocketAddr> {
+    /// Returns the places of the host that are used under a number, and whether only the forwarder leads from there.
+    fn places(&self, number: u16) -> impl Iterator<Item = (SocketAddr, bool)> {
         let used = self.bindings.iter().filter(|binding| binding.way != Way::Routed);
-        used.map(move |binding| SocketAddr::new(binding.address, number))
+        used.map(move |binding| (SocketAddr::new(binding.address, number), binding.way == Way::Forwarded))
     }
 }
 
@@ -277,7 +280,7 @@ impl Reserved {
 }
 
 /// Returns the first and last number that may be chosen for a wish without one: those that the kernel gives to sockets, as in Docker.
-fn free_numbers() -> (u16, u16) {
+pub(crate) fn free_numbers() -> (u16, u16) {
     let text = std::fs::read_to_string(FREE_NUMBERS).unwrap_or_default();
     let mut numbers = text.split_ascii_whitespace().map(str::parse);
     match (numbers.next(), numbers.next()) {

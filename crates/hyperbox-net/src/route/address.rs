@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use crate::netlink::{Attributes, Message, Socket, flag, number};
 
 const NEW_ADDRESS: u16 = 20;
+const DELETE_ADDRESS: u16 = 21;
 const GET_ADDRESS: u16 = 22;
 const NEW_ROUTE: u16 = 24;
 const DELETE_ROUTE: u16 = 25;
@@ -30,12 +31,20 @@ const IFA_FLAGS: u16 = 8;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
+const RTA_PRIORITY: u16 = 6;
 
 /// `IFA_F_NODAD`: the address is usable at once, nobody is asked whether it is taken (address management knows).
 const WITHOUT_DUPLICATE_DETECTION: u32 = 0x02;
 const SCOPE_LINK: u8 = 253;
 const TABLE_MAIN: u8 = 254;
+const TABLE_LOCAL: u8 = 255;
+/// `RTPROT_KERNEL`: programs that keep the routes of their links leave those alone.
+const PROTOCOL_KERNEL: u8 = 2;
+/// Behind the loopback interface's own route, whose metric is 0, and whatever else somebody prefers.
+const LOOPBACK_METRIC: u32 = 2048;
 const PROTOCOL_BOOT: u8 = 3;
+/// The answers to so many requests fit into a socket's buffer, also where each is a refusal.
+const ROUTES_AT_ONCE: usize = 64;
 const TYPE_UNICAST: u8 = 1;
 const TYPE_LOCAL: u8 = 2;
 /// More default routes than a container has.
@@ -59,13 +68,23 @@ pub(crate) struct Route {
 /// Lists all addresses.
 pub(crate) fn addresses(socket: &mut Socket) -> io::Result<Vec<Address>> {
     let request = Message::new(GET_ADDRESS, flag::REQUEST | flag::DUMP, &[ANY, 0, 0, 0, 0, 0, 0, 0]);
-    socket.dump(&request, |body| {
-        let attributes = Attributes::after(body, ADDRESS_STRUCTURE);
-        let address = attributes.find(IFA_LOCAL).or_else(|| attributes.find(IFA_ADDRESS))?;
-        Some(Address {
-            link: number(body.get(4..8)?)?,
-            address: IpNet::new(ip(address)?, *body.get(1)?).ok()?,
-        })
+    socket.dump(&request, parse)
+}
+
+/// Reads the announcement that a link has an address no more.
+pub(crate) fn lost_address(kind: u16, body: &[u8]) -> Option<IpNet> {
+    (kind == DELETE_ADDRESS)
+        .then(|| parse(body))
+        .flatten()
+        .map(|lost| lost.address)
+}
+
+fn parse(body: &[u8]) -> Option<Address> {
+    let attributes = Attributes::after(body, ADDRESS_STRUCTURE);
+    let address = attributes.find(IFA_LOCAL).or_else(|| attributes.find(IFA_ADDRESS))?;
+    Some(Address {
+        link: number(body.get(4..8)?)?,
+        address: IpNet::new(ip(address)?, *body.get(1)?).ok()?,
     })
 }
 
@@ -163,6 +182,49 @@ pub(crate) fn remove_default_routes(socket: &mut Socket, ipv6: bool) -> io::Resu
         }
     }
     Ok(())
+}
+
+/// Adds local routes to `::1` by links, and returns the result of each; that it is there already is success.
+pub(crate) fn add_loopback_routes(socket: &mut Socket, links: &[u32]) -> io::Result<Vec<io::Result<()>>> {
+    let mut results = Vec::new();
+    for links in links.chunks(ROUTES_AT_ONCE) {
+        let flags = flag::CREATE | flag::EXCLUSIVE;
+        let messages = links.iter().map(|link| loopback_route(NEW_ROUTE, flags, *link));
+        results.extend(socket.results(messages.collect())?);
+    }
+    let tolerate = |result: io::Result<()>| match result {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    };
+    Ok(results.into_iter().map(tolerate).collect())
+}
+
+/// Removes what [`add_loopback_route`] added; that it is gone already is success.
+pub(crate) fn remove_loopback_route(socket: &mut Socket, link: u32) -> io::Result<()> {
+    match socket.request(loopback_route(DELETE_ROUTE, 0, link)) {
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::SRCH | Errno::NOENT | Errno::NODEV) => Ok(()),
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
+    }
+}
+
+fn loopback_route(kind: u16, flags: u16, link: u32) -> Message {
+    let structure = [IPV6, 128, 0, 0, TABLE_LOCAL, PROTOCOL_KERNEL, 0, TYPE_LOCAL, 0, 0, 0, 0];
+    let mut message = Message::new(kind, flag::REQUEST | flags, &structure);
+    message
+        .bytes(RTA_DST, &Ipv6Addr::LOCALHOST.octets())
+        .number(RTA_OIF, link)
+        .number(RTA_PRIORITY, LOOPBACK_METRIC);
+    message
+}
+
+/// Reads the announcement that a route to `::1` is no more.
+pub(crate) fn is_lost_loopback_route(kind: u16, body: &[u8]) -> bool {
+    let is_host = kind == DELETE_ROUTE && body.get(..2) == Some(&[IPV6, 128]);
+    let destination = Attributes::after(body, ROUTE_STRUCTURE).find(RTA_DST);
+    is_host && destination == Some(&Ipv6Addr::LOCALHOST.octets())
 }
 
 fn default_route(kind: u16, flags: u16, ipv6: bool) -> Message {

@@ -12,15 +12,15 @@ use crate::netlink::{Attributes, Message, Socket, flag, number, text};
 
 const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
-const GET_LINK: u16 = 18;
-const SET_LINK: u16 = 19;
+pub(super) const GET_LINK: u16 = 18;
+pub(super) const SET_LINK: u16 = 19;
 
 /// Length of `struct ifinfomsg`.
-const STRUCTURE: usize = 16;
+pub(super) const STRUCTURE: usize = 16;
 const UP: u32 = 1;
 
 const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
+pub(super) const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_OPERSTATE: u16 = 16;
@@ -56,6 +56,8 @@ pub(crate) struct Link {
     /// Index of the bridge the link is a port of.
     pub(crate) master: Option<u32>,
     pub(crate) mac: Option<MacAddress>,
+    /// Whether somebody has set it up.
+    pub(crate) up: bool,
     /// Whether packets pass.
     pub(crate) operational: bool,
 }
@@ -242,6 +244,15 @@ pub(crate) fn removed_link(kind: u16, body: &[u8]) -> Option<String> {
         .map(|link| link.name)
 }
 
+/// Reads the announcement that a link came or changed; returns its name if it is up.
+pub(crate) fn link_that_is_up(kind: u16, body: &[u8]) -> Option<String> {
+    (kind == NEW_LINK)
+        .then(|| parse(body))
+        .flatten()
+        .filter(|link| link.up)
+        .map(|link| link.name)
+}
+
 fn present(result: io::Result<()>) -> io::Result<bool> {
     match result {
         Ok(()) => Ok(true),
@@ -255,7 +266,7 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// `struct ifinfomsg`: the link, and `flags` to be set (others stay).
-fn structure(index: u32, flags: u32) -> [u8; STRUCTURE] {
+pub(super) fn structure(index: u32, flags: u32) -> [u8; STRUCTURE] {
     let mut bytes = [0; STRUCTURE];
     bytes[4..8].copy_from_slice(&index.to_ne_bytes());
     bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
@@ -276,6 +287,7 @@ fn parse(body: &[u8]) -> Option<Link> {
             .find(IFLA_ADDRESS)
             .and_then(|bytes| bytes.try_into().ok())
             .map(MacAddress),
+        up: number(body.get(8..12)?)? & UP != 0,
         operational: attributes.find(IFLA_OPERSTATE) == Some(&[OPERATIONAL]),
     })
 }

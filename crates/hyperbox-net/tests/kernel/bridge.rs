@@ -251,6 +251,64 @@ fn privileged_a_removed_bridge_is_made_again() {
 }
 
 #[test]
+fn privileged_lost_addresses_of_a_bridge_come_back() {
+    on_a_machine(|| async {
+        let both = NetworkWish {
+            ipv6: true,
+            ..default_wish()
+        };
+        let net = Net::of(both).await;
+        let gateways = net.network.pools.iter().map(|pool| pool.gateway.unwrap().to_string());
+        let gateways: Vec<String> = gateways.collect();
+        let are_back = || async {
+            let shown = run("ip", &["addr", "show", "dev", "hyperbox0"]);
+            let missing = gateways.iter().find(|gateway| !shown.contains(&format!("{gateway}/")));
+            missing.map_or(Ok(()), |gateway| Err(format!("{gateway} is missing: {shown}")))
+        };
+        are_back().await.unwrap();
+        let all: &[&str] = &["addr", "flush", "dev", "hyperbox0"];
+        let down: &[&str] = &["link", "set", "hyperbox0", "down"];
+        let up: &[&str] = &["link", "set", "hyperbox0", "up"];
+        for commands in [&[all][..], &[down, up], &[down, all, up], &[all, all]] {
+            for command in commands {
+                run("ip", command);
+            }
+            wait_for_async("the addresses", are_back).await;
+        }
+        // A bridge that was set down stays down, also when another network has come and gone behind what was noticed.
+        run("ip", down);
+        run("ip", all);
+        let other = net.another(wish("other")).await;
+        net.driver.remove(&other).await.unwrap();
+        let link = json("ip", &["-j", "link", "show", "hyperbox0"]);
+        assert_eq!(link[0]["operstate"], "DOWN");
+        assert!(!link[0]["flags"].as_array().unwrap().contains(&json!("UP")), "{link}");
+    });
+}
+
+/// Two programs that do not agree on an address do not keep each other, and all networks, busy.
+#[test]
+fn privileged_an_address_that_is_removed_again_and_again_comes_back_at_leisure() {
+    on_a_machine(|| async {
+        let net = Net::new().await;
+        let gateway = format!("{}/", net.network.pools[0].gateway.unwrap());
+        let is_back = || async {
+            let shown = run("ip", &["addr", "show", "dev", "hyperbox0"]);
+            if shown.contains(&gateway) { Ok(()) } else { Err(shown) }
+        };
+        let began = std::time::Instant::now();
+        let rounds = 11;
+        for _ in 0..rounds {
+            run("ip", &["addr", "flush", "dev", "hyperbox0"]);
+            wait_for_async("the address", is_back).await;
+        }
+        // Between two pauses it may come back twice: because it was lost, and because the bridge is seen to be up.
+        let least = std::time::Duration::from_millis(100) * (rounds / 2);
+        assert!(began.elapsed() >= least, "{:?}", began.elapsed());
+    });
+}
+
+#[test]
 fn privileged_two_daemons_choose_different_subnets() {
     on_a_machine(|| async {
         let run_dir = tempfile::tempdir().unwrap();

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! A machine of one's own for each test: a network namespace, with another one that plays the outside.
 //!
-//! Tests run on a thread that has moved into a fresh namespace; the driver's threads and the programs that serve as oracles inherit
-//! it. Bridges, rules and sysctls are therefore nobody else's, and all of it dies with the thread.
+//! The driver's threads and the programs that serve as oracles inherit it.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::Command;
 
 use hyperbox_core::seam::{
@@ -14,38 +12,10 @@ use hyperbox_core::seam::{
 };
 use hyperbox_net::{BridgeDriver, Config};
 use hyperbox_sys::network_namespace;
+pub(crate) use hyperbox_testkit::machine::{inside, on_a_machine, run};
 use hyperbox_testkit::{container_id, network_id};
 use hyperbox_types::ContainerId;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
-
-/// Runs a test in a network namespace of its own, loopback up, forwarding off.
-pub(crate) fn on_a_machine<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
-    assert!(
-        rustix::process::geteuid().is_root(),
-        "this test makes network namespaces: run it as root"
-    );
-    let thread = std::thread::spawn(move || {
-        network_namespace::unshare_network().expect("a network namespace");
-        run("ip", &["link", "set", "lo", "up"]);
-        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").expect("forwarding of the new namespace");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(test());
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-/// Runs something on a thread inside another namespace.
-pub(crate) fn inside<T: Send + 'static>(namespace: &OwnedFd, body: impl FnOnce() -> T + Send + 'static) -> T {
-    let namespace = namespace.try_clone().unwrap();
-    let thread = std::thread::spawn(move || {
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        body()
-    });
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
 
 /// Makes an outside: a namespace with 203.0.113.2, linked to this one, which gets 203.0.113.1 and no route back to containers.
 pub(crate) fn outside() -> OwnedFd {
@@ -88,17 +58,6 @@ impl Drop for HeldByProcess {
     }
 }
 
-/// Runs a program and returns what it printed.
-pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().expect(program);
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// Runs a program and reads its JSON.
 pub(crate) fn json(program: &str, arguments: &[&str]) -> Value {
     let text = run(program, arguments);
@@ -124,10 +83,18 @@ pub(crate) fn host_links() -> Vec<String> {
         .collect()
 }
 
-/// The ruleset without the numbers the kernel gives out.
+/// The ruleset without the numbers the kernel gives out; tables of each family stand together, whichever was made first.
 pub(crate) fn ruleset() -> Value {
     let mut ruleset = json("nft", &["-j", "list", "ruleset"]);
     forget_handles(&mut ruleset);
+    let family = |entry: &Value| {
+        let mut kinds = entry.as_object().unwrap().values();
+        kinds
+            .next()
+            .and_then(|object| object["family"].as_str())
+            .map(str::to_owned)
+    };
+    ruleset["nftables"].as_array_mut().unwrap().sort_by_key(family);
     ruleset
 }
 

@@ -6,12 +6,17 @@
 mod bridge;
 mod families;
 mod firewall;
+mod loopback;
 mod machine;
 mod macvlan;
 mod membership;
 mod names;
+mod neighbours;
+mod other_firewalls;
+mod packet_size;
 mod publish;
 mod publish_world;
 mod raw_packet;
 mod spares;
+mod strange_links;
 mod traffic;

@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -52,20 +53,34 @@ impl World {
     }
 
     pub(crate) async fn of(instance: &str) -> Self {
-        Self::beside(instance, Arc::new(tempfile::tempdir().unwrap())).await
+        Self::beside(instance, Arc::new(tempfile::tempdir().unwrap()), |_| {}).await
+    }
+
+    /// One that speaks to firewalld by this message bus.
+    pub(crate) async fn with_bus(system_bus: PathBuf) -> Self {
+        let run_dir = Arc::new(tempfile::tempdir().unwrap());
+        Self::beside("default", run_dir, |config| config.system_bus = system_bus).await
+    }
+
+    /// One whose packets are larger than usual.
+    pub(crate) async fn with_big_packets() -> Self {
+        let run_dir = Arc::new(tempfile::tempdir().unwrap());
+        Self::beside("default", run_dir, |config| config.big_packets = true).await
     }
 
     /// Another instance on the same machine.
     pub(crate) async fn another(&self, instance: &str) -> Self {
-        Self::beside(instance, Arc::clone(&self.run_dir)).await
+        Self::beside(instance, Arc::clone(&self.run_dir), |_| {}).await
     }
 
-    async fn beside(instance: &str, run_dir: Arc<tempfile::TempDir>) -> Self {
-        let config = Config {
+    async fn beside(instance: &str, run_dir: Arc<tempfile::TempDir>, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config {
             instance: instance.to_owned(),
             run_dir: run_dir.path().to_owned(),
+            system_bus: run_dir.path().join("no-bus"),
             ..Config::default()
         };
+        change(&mut config);
         let mechanisms = Mechanisms::open(config.clone()).unwrap();
         let second = if instance == "default" { 1 } else { 2 };
         let mut both = default_wish();

@@ -83,7 +83,7 @@ fn privileged_docker_s_drop_policy_is_passed() {
             .unwrap()
             .iter()
             .filter(|entry| entry.get("rule").is_some());
-        assert_eq!(rules.count(), 4, "{chain}");
+        assert_eq!(rules.count(), 2, "{chain}");
         let seen = seen_address(&sandbox.namespace, || {
             inside(&outside, || listener("203.0.113.2".parse().unwrap()))
         });

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The one forwarder of the process: carries what the kernel cannot translate.
 //!
-//! That is what comes from `::1`, what crosses address families, and whatever arrives at the listening sockets while rules are missing.
+//! That is what crosses address families, what comes from `::1` where the kernel has no way back to it, and whatever arrives at the
+//! listening sockets while rules are missing.
 //! One thread with a runtime of its own serves all sockets, in the network namespace of the thread that called [`Forwarder::start`].
 //! Everything is bounded: connections in all, flows for each socket, bytes in flight for each direction.
 
