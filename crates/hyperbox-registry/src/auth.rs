@@ -105,7 +105,9 @@ impl Authenticator {
         self.remember(access.endpoint, &demand);
         match demand {
             Demand::Basic => match password(access.credentials).map(basic_header) {
-                None => Err(Failure::NoCredentials),
+                None => Err(Failure::NoCredentials {
+                    url: access.endpoint.url("").to_string(),
+                }),
                 Some(header) if refused == Some(&header) => Ok(None),
                 Some(header) => Ok(Some(header)),
             },

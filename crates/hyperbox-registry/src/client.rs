@@ -7,15 +7,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hyperbox_core::seam::{
-    BlobStream, Credentials, Descriptor, FetchedManifest, PushOutcome, Registry, RegistryError, SearchResult,
+    BlobStream, Credentials, Descriptor, Download, FetchedManifest, PushOutcome, Registry, RegistryError, SearchResult,
 };
-use hyperbox_types::{Digest, ImageReference};
+use hyperbox_types::{Digest, ImageReference, Tag};
 
+use crate::claim::Claim;
 use crate::config::{Config, InvalidConfig};
 use crate::failure::Operation;
 use crate::session::Session;
 use crate::upload::Push;
-use crate::{login, pull, resolve, search};
+use crate::{download, login, pull, resolve, search, tags};
 
 /// A client of all registries; cheap to clone, meant to be shared.
 #[derive(Debug, Clone)]
@@ -52,6 +53,16 @@ impl Registry for DistributionClient {
             .map_err(|failure| Operation::Resolve(reference).error(failure))
     }
 
+    async fn tags(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<Tag>, RegistryError> {
+        tags::list(&self.session, reference, given(credentials))
+            .await
+            .map_err(|failure| Operation::Resolve(reference).error(failure))
+    }
+
     async fn blob(
         &self,
         reference: &ImageReference,
@@ -68,20 +79,42 @@ impl Registry for DistributionClient {
         reference: &ImageReference,
         descriptor: &Descriptor,
         content: File,
-        mount_from: &[String],
+        mount_from: Option<&[String]>,
         credentials: Option<&Credentials>,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<PushOutcome, RegistryError> {
         let push = Push {
-            session: &self.session,
-            reference,
-            descriptor,
+            claim: Claim {
+                session: &self.session,
+                reference,
+                descriptor,
+                mount_from,
+                credentials: given(credentials),
+            },
             content: Arc::new(content),
-            mount_from,
-            credentials: given(credentials),
             progress,
         };
         push.run()
+            .await
+            .map_err(|failure| Operation::PushBlob(reference, &descriptor.digest).error(failure))
+    }
+
+    async fn claim_blob(
+        &self,
+        reference: &ImageReference,
+        descriptor: &Descriptor,
+        mount_from: &[String],
+        credentials: Option<&Credentials>,
+    ) -> Result<Option<PushOutcome>, RegistryError> {
+        let claim = Claim {
+            session: &self.session,
+            reference,
+            descriptor,
+            mount_from: Some(mount_from),
+            credentials: given(credentials),
+        };
+        claim
+            .run()
             .await
             .map_err(|failure| Operation::PushBlob(reference, &descriptor.digest).error(failure))
     }
@@ -110,5 +143,9 @@ impl Registry for DistributionClient {
         credentials: Option<&Credentials>,
     ) -> Result<Vec<SearchResult>, RegistryError> {
         search::search(&self.session, host, term, limit, given(credentials)).await
+    }
+
+    async fn download(&self, url: &str, known: &[String]) -> Result<Download, RegistryError> {
+        download::open(Arc::clone(&self.session), url, known).await
     }
 }

@@ -62,6 +62,7 @@ impl Clients {
             host,
             established: false,
             permanent: true,
+            unreached: None,
             source,
         })?;
         made.insert(key, client.clone());

@@ -4,11 +4,13 @@
 //! [`Failure`] is what happened on the wire; [`Operation`] knows what it was for and makes the sentence, in Docker's words where
 //! Docker's clients match on them (`distribution/errors.go` of the engine, `errcode` of distribution).
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use hyperbox_core::seam::{RegistryError, RegistryFault};
 use hyperbox_types::{Digest, ImageReference};
+use reqwest::Url;
 use serde::Deserialize;
 
 use crate::challenge::{Challenge, Scheme};
@@ -26,6 +28,8 @@ pub(crate) enum Failure {
         established: bool,
         /// Trying again changes nothing: the certificate is wrong.
         permanent: bool,
+        /// Why nothing was reached, in Go's words; unset when they say nothing of it.
+        unreached: Option<String>,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -43,7 +47,7 @@ pub(crate) enum Failure {
     #[error("{reason}")]
     Refused { reason: String },
     #[error("no basic auth credentials")]
-    NoCredentials,
+    NoCredentials { url: String },
     #[error("cannot read the content to push")]
     Content(#[source] std::io::Error),
 }
@@ -54,6 +58,20 @@ impl Failure {
             host: host.to_owned(),
             reason: reason.into(),
         }
+    }
+
+    /// Tells the query of a URL that was not reached, too: it is what the user typed.
+    pub(crate) fn showing(mut self, url: &Url) -> Self {
+        if let Self::Connection {
+            unreached: Some(reason),
+            ..
+        } = &mut self
+        {
+            let mut bare = url.clone();
+            bare.set_query(None);
+            *reason = reason.replace(&format!("\"{bare}\""), &format!("\"{url}\""));
+        }
+        self
     }
 
     /// Tells whether the same request may succeed in a moment.
@@ -86,9 +104,38 @@ impl Failure {
             Self::Status(failure) => failure.fault(),
             Self::Protocol { .. } => RegistryFault::Protocol,
             Self::Refused { .. } | Self::Content(_) => RegistryFault::Refused,
-            Self::NoCredentials => RegistryFault::Unauthorized,
+            Self::NoCredentials { .. } => RegistryFault::Unauthorized,
         }
     }
+}
+
+/// Tells why a connection was not made, in the words of Go's `net` package, which Docker's clients print and people search for.
+///
+/// `url` is shown without its query, which may hold a signature ([`Failure::showing`]).
+pub(crate) fn unreached(method: &Method, url: &Url, error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let host = url.host_str()?;
+    let port = url.port_or_known_default()?;
+    let causes = || std::iter::successors(Some(error), |error| error.source());
+    let kind = causes()
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .find_map(|error| match error.kind() {
+            ErrorKind::ConnectionRefused => Some("connect: connection refused"),
+            ErrorKind::HostUnreachable => Some("connect: no route to host"),
+            ErrorKind::NetworkUnreachable => Some("connect: network is unreachable"),
+            ErrorKind::TimedOut => Some("i/o timeout"),
+            _ => None,
+        });
+    let lookup = || causes().any(|error| error.to_string().contains("dns error"));
+    let reason = match kind {
+        Some(kind) => format!("dial tcp {host}:{port}: {kind}"),
+        None if lookup() => format!("dial tcp: lookup {host}: no such host"),
+        None => return None,
+    };
+    let method = method.as_str();
+    let (first, rest) = method.split_at_checked(1)?;
+    let mut shown = url.clone();
+    shown.set_query(None);
+    Some(format!("{first}{} \"{shown}\": {reason}", rest.to_ascii_lowercase()))
 }
 
 /// One entry of a registry's error body.
@@ -238,7 +285,7 @@ fn from_body(status: StatusCode, body: &[u8]) -> Option<ApiError> {
 }
 
 /// Foreign text ends on terminals: no control characters, not too long.
-fn printable(text: &str, limit: usize) -> String {
+pub(crate) fn printable(text: &str, limit: usize) -> String {
     text.chars()
         .filter(|character| !character.is_control())
         .take(limit)
@@ -264,7 +311,17 @@ impl Operation<'_> {
         let fault = failure.fault();
         let message = match &failure {
             Failure::Status(status) => self.status_message(status),
-            Failure::NoCredentials => format!("{}: {failure}", self.attempt()),
+            Failure::NoCredentials { url } => self.no_credentials(url),
+            Failure::Connection {
+                unreached: Some(reason),
+                ..
+            } => {
+                return RegistryError {
+                    fault,
+                    message: reason.clone(),
+                    source: None,
+                };
+            }
             _ => {
                 return RegistryError {
                     fault,
@@ -291,6 +348,17 @@ impl Operation<'_> {
         }
     }
 
+    /// Docker names the request that a pull begins with, and nothing in a push.
+    fn no_credentials(self, url: &str) -> String {
+        let failure = Failure::NoCredentials { url: String::new() };
+        match self {
+            Self::Resolve(_) => format!("Head \"{url}\": {failure}"),
+            Self::Login(_) => format!("Get \"{url}\": {failure}"),
+            Self::PushBlob(..) | Self::PushManifest(_) => failure.to_string(),
+            _ => format!("{}: {failure}", self.attempt()),
+        }
+    }
+
     fn status_message(self, failure: &StatusFailure) -> String {
         let code = failure.cause().map(|cause| cause.code).unwrap_or_default();
         match (self, code.as_str()) {
@@ -308,6 +376,14 @@ impl Operation<'_> {
             }
             (Self::Fetch(..), _) if failure.status == StatusCode::NOT_FOUND && failure.told.is_none() => {
                 format!("{}: blob unknown: blob unknown to registry", self.attempt())
+            }
+            // What refuses somebody is told alone.
+            (
+                Self::Resolve(_) | Self::PushBlob(..) | Self::PushManifest(_),
+                "UNAUTHORIZED" | "DENIED" | "TOOMANYREQUESTS",
+            ) => failure.to_string(),
+            (Self::Search(_), _) if failure.told.is_none() => {
+                format!("Unexpected status code {}", failure.status.as_u16())
             }
             (Self::Login(_), _) if failure.told.is_none() => {
                 format!("{} with status: {}", self.attempt(), failure.status)

@@ -7,7 +7,7 @@ use hyperbox_types::RegistryHost;
 
 use crate::auth::{Demand, fetch_token};
 use crate::endpoint::Endpoint;
-use crate::failure::{Failure, Operation};
+use crate::failure::{Failure, Operation, StatusFailure};
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::token::{TokenUse, basic_header};
@@ -55,9 +55,13 @@ async fn check(session: &Session, endpoint: &Endpoint, credentials: &Credentials
     let challenges = answer.challenges();
     match Demand::choose(&challenges, endpoint)? {
         None => Err(transport.status_failure(answer).await),
+        Some(Demand::Basic) if credentials.username.is_empty() => Err(Failure::NoCredentials {
+            url: call.url.to_string(),
+        }),
         Some(Demand::Basic) => {
             call.authorization = Some(basic_header(credentials));
-            accepted(session, transport.send(&call).await?).await.map(|()| None)
+            let checked = accepted(session, transport.send(&call).await?).await;
+            checked.map(|()| None).map_err(without_words)
         }
         Some(Demand::Bearer(server)) => {
             let asked = challenges.iter().filter_map(|challenge| challenge.parameter("scope"));
@@ -67,6 +71,14 @@ async fn check(session: &Session, endpoint: &Endpoint, credentials: &Credentials
             accepted(session, transport.send(&call).await?).await?;
             Ok(token.refresh.map(|refresh| refresh.reveal().clone()))
         }
+    }
+}
+
+/// Docker tells of a refused password by the status alone; a token server's words are told.
+fn without_words(failure: Failure) -> Failure {
+    match failure {
+        Failure::Status(status) => Failure::Status(StatusFailure { told: None, ..status }),
+        other => other,
     }
 }
 

@@ -57,7 +57,8 @@ async fn ask(
     call.authorization = credentials
         .filter(|credentials| !credentials.username.is_empty())
         .map(basic_header);
-    let answer = session.transport.send(&call).await?;
+    let answer = session.transport.send(&call).await;
+    let answer = answer.map_err(|failure| failure.showing(&call.url))?;
     if answer.status() != StatusCode::OK {
         return Err(session.transport.status_failure(answer).await);
     }

@@ -62,7 +62,13 @@ impl Session {
         let better = self
             .auth
             .answer(access, &challenges, header.as_ref(), &self.transport)
-            .await?;
+            .await
+            .map_err(|failure| match failure {
+                Failure::NoCredentials { .. } => Failure::NoCredentials {
+                    url: call.url.to_string(),
+                },
+                other => other,
+            })?;
         if better.is_none() {
             return Ok(answer);
         }

@@ -16,7 +16,7 @@ use reqwest::Url;
 use crate::challenge::{Challenge, parse_challenges};
 use crate::clients::Clients;
 use crate::config::{Config, is_loopback};
-use crate::failure::{Failure, StatusFailure, told};
+use crate::failure::{Failure, StatusFailure, told, unreached};
 use crate::redirect::{Stop, authority, is_redirect, next_hop, same_origin};
 use crate::retry::parse_retry_after;
 
@@ -169,13 +169,56 @@ impl Transport {
                 reason: format!("plain http to {host} is not allowed: name it as an insecure registry to allow it"),
             });
         }
+        self.send_anywhere(method, url, headers, body).await
+    }
+
+    /// Gets what a person named by its URL, with its redirects; the answer may have any other status. The headers go to every host on
+    /// the way.
+    pub(crate) async fn fetch(&self, url: &Url, headers: &HeaderMap) -> Result<Answer, Failure> {
+        let mut visited = vec![url.clone()];
+        loop {
+            let url = visited[visited.len() - 1].clone();
+            let limit = self.config.timeouts.connect + self.config.timeouts.response;
+            let sending = self.send_anywhere(Method::GET, &url, headers.clone(), reqwest::Body::default());
+            let answer = tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
+                Err(Failure::Stalled {
+                    host: authority(&url),
+                    waited: limit,
+                })
+            })?;
+            if !is_redirect(answer.status()) {
+                return Ok(answer);
+            }
+            let location = answer.header(&LOCATION);
+            let plain = url.scheme() == "http";
+            match next_hop(&Method::GET, &visited, answer.status(), location, |host| {
+                plain && !is_loopback(host)
+            }) {
+                Ok(next) => visited.push(next),
+                Err(Stop::Protocol(reason)) => return Err(Failure::protocol(&answer.host, reason)),
+                Err(Stop::Refused(reason)) => return Err(Failure::Refused { reason }),
+            }
+        }
+    }
+
+    async fn send_anywhere(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: reqwest::Body,
+    ) -> Result<Answer, Failure> {
+        let host = authority(url);
         let client = self.clients.get(url)?;
         let has_body = !matches!(method, Method::GET | Method::HEAD);
-        let mut request = client.request(method, url.clone()).headers(headers);
+        let mut request = client.request(method.clone(), url.clone()).headers(headers);
         if has_body {
             request = request.body(body);
         }
-        let response = request.send().await.map_err(|error| connection_failure(&host, error))?;
+        let response = request.send().await.map_err(|error| {
+            let reason = unreached(&method, url, &error).filter(|_| error.is_connect());
+            connection_failure(&host, error, reason)
+        })?;
         Ok(Answer {
             response,
             host,
@@ -210,7 +253,7 @@ impl Transport {
     pub(crate) async fn next_chunk(&self, answer: &mut Answer) -> Result<Option<Bytes>, Failure> {
         let waited = self.config.timeouts.stall;
         match tokio::time::timeout(waited, answer.response.chunk()).await {
-            Ok(chunk) => chunk.map_err(|error| connection_failure(&answer.host, error)),
+            Ok(chunk) => chunk.map_err(|error| connection_failure(&answer.host, error, None)),
             Err(_) => Err(Failure::Stalled {
                 host: answer.host.clone(),
                 waited,
@@ -243,12 +286,13 @@ impl Transport {
 }
 
 /// Wraps an error of the HTTP library without the URL, whose query may hold a signature.
-fn connection_failure(host: &str, error: reqwest::Error) -> Failure {
+fn connection_failure(host: &str, error: reqwest::Error, unreached: Option<String>) -> Failure {
     let error = error.without_url();
     Failure::Connection {
         host: host.to_owned(),
         established: !error.is_connect() && !error.is_builder(),
         permanent: error.is_builder() || is_certificate_error(&error),
+        unreached,
         source: Box::new(error),
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Pushing a blob: look, mount, or upload.
+//! Pushing a blob: look, mount ([`Claim`], unless that was in vain already), or upload.
 //!
 //! An upload is what Docker's own client does, as every registry takes that: `POST` opens a session, one `PATCH` streams all
 //! bytes from the file, `PUT` with the digest commits. After a failure the session is asked how far it got and continued from
@@ -12,25 +12,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use hyperbox_core::seam::{Credentials, Descriptor, PushOutcome};
-use hyperbox_types::ImageReference;
+use hyperbox_core::seam::PushOutcome;
 use reqwest::Url;
 use tokio::time::Instant;
 
 use crate::auth::Access;
+use crate::claim::{Answered, Claim, location};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::range::uploaded_bytes;
-use crate::redirect::{authority, same_origin, upload_location};
+use crate::redirect::{authority, same_origin};
 use crate::scope::Scope;
-use crate::session::Session;
 use crate::transport::{Answer, Call};
 use crate::upload_body;
 
-/// How many repositories are tried to take a blob from.
-const MAX_MOUNTS: usize = 4;
 /// How often progress sets the count of attempts back.
 const MAX_CONTINUATIONS: u32 = 1000;
 /// How often progress is told.
@@ -38,12 +35,8 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// One blob to push.
 pub(crate) struct Push<'a> {
-    pub(crate) session: &'a Session,
-    pub(crate) reference: &'a ImageReference,
-    pub(crate) descriptor: &'a Descriptor,
+    pub(crate) claim: Claim<'a>,
     pub(crate) content: Arc<File>,
-    pub(crate) mount_from: &'a [String],
-    pub(crate) credentials: Option<&'a Credentials>,
     pub(crate) progress: &'a (dyn Fn(u64) + Send + Sync),
 }
 
@@ -56,32 +49,30 @@ struct Upload {
 
 impl Push<'_> {
     pub(crate) async fn run(&self) -> Result<PushOutcome, Failure> {
-        let host = self.reference.repository().host().as_str();
-        let permit = self.session.transfer_permit(host).await;
+        let claim = &self.claim;
+        let host = claim.reference.repository().host().as_str();
+        let permit = claim.session.transfer_permit(host).await;
         let length = self.content.metadata().map_err(Failure::Content)?.len();
-        if length != self.descriptor.size.0 {
+        if length != self.claim.descriptor.size.0 {
             return Err(Failure::Refused {
-                reason: format!("the content has {length} bytes, not {}", self.descriptor.size.0),
+                reason: format!("the content has {length} bytes, not {}", self.claim.descriptor.size.0),
             });
         }
-        let endpoint = self.session.retry(|| self.session.origin(host)).await?;
-        if self.session.retry(|| self.exists(&endpoint)).await? {
-            return Ok(PushOutcome::Existed);
-        }
-        let upload = match self.mount(&endpoint).await {
-            Mounting::Mounted => return Ok(PushOutcome::Mounted),
-            Mounting::Session(location) => Some(Upload { location, offset: 0 }),
-            Mounting::Nothing => None,
+        let endpoint = claim.endpoint().await?;
+        let upload = match claim.ask(&endpoint).await? {
+            Answered::There(outcome) => return Ok(outcome),
+            Answered::Session(location) => Some(Upload { location, offset: 0 }),
+            Answered::Nothing => None,
         };
         self.upload_somehow(&endpoint, upload).await?;
-        (self.progress)(self.descriptor.size.0);
+        (self.progress)(self.claim.descriptor.size.0);
         drop(permit);
         Ok(PushOutcome::Uploaded)
     }
 
     /// Uploads with as many sessions and continuations as it takes, within the bounds of the retry policy.
     async fn upload_somehow(&self, endpoint: &Endpoint, mut upload: Option<Upload>) -> Result<(), Failure> {
-        let mut attempts = self.session.attempts();
+        let mut attempts = self.claim.session.attempts();
         let mut continuations = 0;
         let mut furthest = 0;
         while let Err(failure) = self.upload(endpoint, &mut upload).await {
@@ -92,7 +83,7 @@ impl Push<'_> {
                 }
                 failure => failure,
             };
-            self.session.pause(&mut attempts, failure).await?;
+            self.claim.session.pause(&mut attempts, failure).await?;
             if let Some(interrupted) = upload.take() {
                 upload = self.continued(endpoint, interrupted).await;
             }
@@ -104,96 +95,57 @@ impl Push<'_> {
                     attempts.reset();
                 }
                 Some(_) => {}
-                None if self.exists(endpoint).await.unwrap_or(false) => return Ok(()),
+                None if self.claim.exists(endpoint).await.unwrap_or(false) => return Ok(()),
                 None => {}
             }
         }
         Ok(())
     }
 
-    async fn exists(&self, endpoint: &Endpoint) -> Result<bool, Failure> {
-        let path = format!("{}/blobs/{}", self.path(), self.descriptor.digest);
-        let scope = Scope::push(self.path());
-        let call = Call::new(Method::HEAD, endpoint.url(&path));
-        let wanted = [StatusCode::OK, StatusCode::NOT_FOUND];
-        let answer = self
-            .session
-            .expect(self.access(endpoint, &scope), call, &wanted)
-            .await?;
-        Ok(answer.status() == StatusCode::OK)
-    }
-
-    /// Tries to have the blob taken over; failing is no reason not to upload it.
-    async fn mount(&self, endpoint: &Endpoint) -> Mounting {
-        let mut session = Mounting::Nothing;
-        for from in self.mount_from.iter().take(MAX_MOUNTS) {
-            if let Mounting::Session(unused) = std::mem::replace(&mut session, Mounting::Nothing) {
-                self.cancel(endpoint, unused).await;
-            }
-            let scope = Scope::push(self.path()).union(&Scope::pull(from));
-            let mut url = endpoint.url(&format!("{}/blobs/uploads/", self.path()));
-            url.query_pairs_mut()
-                .append_pair("mount", &self.descriptor.digest.to_string())
-                .append_pair("from", from);
-            let wanted = [StatusCode::CREATED, StatusCode::ACCEPTED];
-            let access = self.access(endpoint, &scope);
-            let answer = self.session.expect(access, Call::new(Method::POST, url), &wanted).await;
-            match answer {
-                Ok(answer) if answer.status() == StatusCode::CREATED => return Mounting::Mounted,
-                Ok(answer) => session = location(&answer).map_or(Mounting::Nothing, Mounting::Session),
-                Err(failure) => tracing::debug!(%from, error = %failure, "blob cannot be mounted"),
-            }
-        }
-        session
-    }
-
-    async fn cancel(&self, endpoint: &Endpoint, location: Url) {
-        let scope = Scope::push(self.path());
-        let call = Call::new(Method::DELETE, location);
-        if same_origin(&call.url, endpoint.base()) {
-            // Sessions expire anyway.
-            drop(self.session.exchange(self.access(endpoint, &scope), call).await);
-        }
-    }
-
     /// Opens a session unless there is one, sends what it lacks, commits.
     async fn upload(&self, endpoint: &Endpoint, upload: &mut Option<Upload>) -> Result<(), Failure> {
-        let scope = Scope::push(self.path());
-        let access = self.access(endpoint, &scope);
+        let scope = Scope::push(self.claim.path());
+        let access = self.claim.access(endpoint, &scope);
         let current = match upload {
             Some(current) => current,
             None => {
-                let url = endpoint.url(&format!("{}/blobs/uploads/", self.path()));
+                let url = endpoint.url(&format!("{}/blobs/uploads/", self.claim.path()));
                 let call = Call::new(Method::POST, url);
-                let answer = self.session.expect(access, call, &[StatusCode::ACCEPTED]).await?;
+                let answer = self.claim.session.expect(access, call, &[StatusCode::ACCEPTED]).await?;
                 upload.insert(Upload {
                     location: location(&answer)?,
                     offset: 0,
                 })
             }
         };
-        if current.offset < self.descriptor.size.0 {
+        if current.offset < self.claim.descriptor.size.0 {
             let answer = self.send_content(access, current).await?;
             *current = Upload {
                 location: location(&answer)?,
-                offset: self.descriptor.size.0,
+                offset: self.claim.descriptor.size.0,
             };
         }
         let mut url = current.location.clone();
         url.query_pairs_mut()
-            .append_pair("digest", &self.descriptor.digest.to_string());
+            .append_pair("digest", &self.claim.descriptor.digest.to_string());
         let wanted = [StatusCode::CREATED, StatusCode::NO_CONTENT, StatusCode::OK];
         self.expect_there(access, Call::new(Method::PUT, url), &wanted).await?;
         Ok(())
     }
 
     async fn send_content(&self, access: Access<'_>, upload: &Upload) -> Result<Answer, Failure> {
-        let header = self.session.auth.header(access, &self.session.transport).await?;
+        let header = self
+            .claim
+            .session
+            .auth
+            .header(access, &self.claim.session.transport)
+            .await?;
         let answer = self.stream(access, upload, header.clone()).await?;
         if answer.status() == StatusCode::UNAUTHORIZED && same_origin(&upload.location, access.endpoint.base()) {
             let challenges = answer.challenges();
-            let transport = &self.session.transport;
+            let transport = &self.claim.session.transport;
             let better = self
+                .claim
                 .session
                 .auth
                 .answer(access, &challenges, header.as_ref(), transport);
@@ -208,7 +160,7 @@ impl Push<'_> {
     async fn accepted(&self, answer: Answer) -> Result<Answer, Failure> {
         match answer.status() {
             StatusCode::ACCEPTED | StatusCode::NO_CONTENT | StatusCode::CREATED => Ok(answer),
-            _ => Err(self.session.transport.status_failure(answer).await),
+            _ => Err(self.claim.session.transport.status_failure(answer).await),
         }
     }
 
@@ -219,7 +171,7 @@ impl Push<'_> {
         upload: &Upload,
         authorization: Option<HeaderValue>,
     ) -> Result<Answer, Failure> {
-        let size = self.descriptor.size.0;
+        let size = self.claim.descriptor.size.0;
         let headers = content_headers(
             upload,
             size,
@@ -228,11 +180,12 @@ impl Push<'_> {
         let position = Arc::new(AtomicU64::new(upload.offset));
         let body = upload_body::body(Arc::clone(&self.content), upload.offset, size, Arc::clone(&position));
         let sending = self
+            .claim
             .session
             .transport
             .send_body(Method::PATCH, &upload.location, headers, body);
         let mut sending = std::pin::pin!(sending);
-        let timeouts = self.session.config.timeouts;
+        let timeouts = self.claim.session.config.timeouts;
         let (mut last, mut since) = (upload.offset, Instant::now());
         loop {
             tokio::select! {
@@ -260,57 +213,30 @@ impl Push<'_> {
 
     /// Asks an interrupted session how far it got; `None` when it is gone or does not tell.
     async fn continued(&self, endpoint: &Endpoint, upload: Upload) -> Option<Upload> {
-        let scope = Scope::push(self.path());
+        let scope = Scope::push(self.claim.path());
         let call = Call::new(Method::GET, upload.location);
         let wanted = [StatusCode::NO_CONTENT, StatusCode::OK];
         let answer = self
-            .expect_there(self.access(endpoint, &scope), call, &wanted)
+            .expect_there(self.claim.access(endpoint, &scope), call, &wanted)
             .await
             .ok()?;
         let offset = answer.header(&RANGE).and_then(uploaded_bytes)?;
         let location = location(&answer).unwrap_or(answer.url);
-        (offset <= self.descriptor.size.0).then_some(Upload { location, offset })
+        (offset <= self.claim.descriptor.size.0).then_some(Upload { location, offset })
     }
 
     /// Sends a call to where a session lives: with credentials only when that is the registry itself.
     async fn expect_there(&self, access: Access<'_>, call: Call, wanted: &[StatusCode]) -> Result<Answer, Failure> {
         if same_origin(&call.url, access.endpoint.base()) {
-            return self.session.expect(access, call, wanted).await;
+            return self.claim.session.expect(access, call, wanted).await;
         }
-        let answer = self.session.transport.send(&call).await?;
+        let answer = self.claim.session.transport.send(&call).await?;
         if wanted.contains(&answer.status()) {
             Ok(answer)
         } else {
-            Err(self.session.transport.status_failure(answer).await)
+            Err(self.claim.session.transport.status_failure(answer).await)
         }
     }
-
-    fn access<'b>(&'b self, endpoint: &'b Endpoint, scope: &'b Scope) -> Access<'b> {
-        Access {
-            endpoint,
-            scope,
-            credentials: self.credentials,
-        }
-    }
-
-    fn path(&self) -> &str {
-        self.reference.repository().path()
-    }
-}
-
-/// What trying to mount came to.
-enum Mounting {
-    Mounted,
-    /// Not mounted, but the registry opened an upload session instead.
-    Session(Url),
-    Nothing,
-}
-
-fn location(answer: &Answer) -> Result<Url, Failure> {
-    answer
-        .header(&LOCATION)
-        .and_then(|location| upload_location(&answer.url, location))
-        .ok_or_else(|| Failure::protocol(&answer.host, "does not say where to upload to"))
 }
 
 fn content_headers(upload: &Upload, size: u64, authorization: Option<HeaderValue>) -> HeaderMap {

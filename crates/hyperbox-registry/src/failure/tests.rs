@@ -58,21 +58,21 @@ fn sentences_of_a_pull() {
             r#"Bearer realm="x""#,
             "<html>",
             RegistryFault::Unauthorized,
-            "failed to resolve reference \"docker.io/library/nosuch:1\": unauthorized: authentication required",
+            "unauthorized: authentication required",
         ),
         (
             401,
             "",
             r#"{"details":"incorrect username or password"}"#,
             RegistryFault::Unauthorized,
-            "failed to resolve reference \"docker.io/library/nosuch:1\": unauthorized: incorrect username or password",
+            "unauthorized: incorrect username or password",
         ),
         (
             429,
             "",
             r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit."}]}"#,
             RegistryFault::RateLimited,
-            "failed to resolve reference \"docker.io/library/nosuch:1\": toomanyrequests: You have reached your pull rate limit.",
+            "toomanyrequests: You have reached your pull rate limit.",
         ),
         (
             503,
@@ -111,12 +111,17 @@ fn other_operations_name_their_object() {
         "{blob}"
     );
     let push = Operation::PushManifest(&reference).error(status(403, "", "")).message;
+    assert_eq!(push, "denied: requested access to the resource is denied");
+    let refused = || Failure::NoCredentials {
+        url: "http://example.org/v2/a/manifests/1".to_owned(),
+    };
+    let plain = Operation::PushBlob(&reference, &digest).error(refused());
+    assert_eq!(plain.message, "no basic auth credentials");
+    let pull = Operation::Resolve(&reference).error(refused());
     assert_eq!(
-        push,
-        "failed to push example.org/a:1: denied: requested access to the resource is denied"
+        pull.message,
+        "Head \"http://example.org/v2/a/manifests/1\": no basic auth credentials"
     );
-    let plain = Operation::PushBlob(&reference, &digest).error(Failure::NoCredentials);
-    assert!(plain.message.ends_with("no basic auth credentials"));
 }
 
 #[test]
@@ -129,4 +134,49 @@ fn causes_are_sources_unless_told() {
     );
     let source = error.source.expect("a cause").to_string();
     assert_eq!(source, "h redirects in a loop");
+}
+
+#[test]
+fn what_is_not_reached_reads_as_go_tells_it() {
+    let url = Url::parse("https://example.org/v2/?secret=x").expect("a URL");
+    for (kind, expected) in [
+        (
+            ErrorKind::ConnectionRefused,
+            Some("Get \"https://example.org/v2/\": dial tcp example.org:443: connect: connection refused"),
+        ),
+        (
+            ErrorKind::TimedOut,
+            Some("Get \"https://example.org/v2/\": dial tcp example.org:443: i/o timeout"),
+        ),
+        (ErrorKind::InvalidData, None),
+    ] {
+        let error = std::io::Error::from(kind);
+        assert_eq!(unreached(&Method::GET, &url, &error).as_deref(), expected);
+    }
+    // Whoever asks says whether a query may be shown; its path does not.
+    let search = Url::parse("https://example.org/v1/search?q=x&n=25").expect("a URL");
+    let refused = || std::io::Error::from(ErrorKind::ConnectionRefused);
+    let hidden = unreached(&Method::GET, &search, &refused());
+    let failure = Failure::Connection {
+        host: "example.org".to_owned(),
+        established: false,
+        permanent: false,
+        unreached: hidden.clone(),
+        source: Box::new(refused()),
+    };
+    let Failure::Connection { unreached: shown, .. } = failure.showing(&search) else {
+        panic!("another failure");
+    };
+    for (told, url) in [
+        (hidden, "https://example.org/v1/search"),
+        (shown, "https://example.org/v1/search?q=x&n=25"),
+    ] {
+        let expected = format!("Get \"{url}\": dial tcp example.org:443: connect: connection refused");
+        assert_eq!(told, Some(expected));
+    }
+    let lookup = std::io::Error::other("dns error: failed to lookup address information");
+    assert_eq!(
+        unreached(&Method::HEAD, &url, &lookup).as_deref(),
+        Some("Head \"https://example.org/v2/\": dial tcp: lookup example.org: no such host")
+    );
 }

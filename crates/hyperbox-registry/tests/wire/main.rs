@@ -5,6 +5,7 @@ mod support;
 
 mod bearer;
 mod blob;
+mod download;
 mod manifest;
 mod mirror;
 mod push;

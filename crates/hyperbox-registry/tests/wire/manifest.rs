@@ -140,8 +140,13 @@ async fn lasting_failures_are_told_apart() {
         assert_eq!(error.fault, fault, "{told}");
         assert_eq!(error.kind(), kind);
         assert!(told.contains(part), "{told:?} says {part:?}");
+        // Docker tells a registry's refusal alone.
+        let refused = matches!(
+            fault,
+            RegistryFault::Unauthorized | RegistryFault::Denied | RegistryFault::RateLimited
+        );
         assert!(
-            told.contains(&format!("{}/a", server.host())),
+            refused || told.contains(&format!("{}/a", server.host())),
             "{told:?} names the image"
         );
         assert_eq!(server.seen().len(), requests, "{told}");
@@ -158,12 +163,8 @@ async fn nobody_at_home_is_a_clear_error() {
         .await
         .expect_err("nobody listens");
     assert_eq!(error.fault, RegistryFault::Unavailable);
-    let told = everything(&error);
-    assert!(
-        told.contains(&format!("failed to resolve reference \"{host}/a:1\"")),
-        "{told}"
-    );
-    assert!(told.contains("Connection refused"), "{told}");
+    let expected = format!("Get \"http://{host}/v2/\": dial tcp {host}: connect: connection refused");
+    assert_eq!(error.message, expected);
 }
 
 #[tokio::test]

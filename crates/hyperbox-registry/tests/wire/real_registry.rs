@@ -51,7 +51,7 @@ async fn push(
         let mut file = tempfile::tempfile().expect("a temporary file");
         file.write_all(bytes).expect("written");
         let outcome = client
-            .push_blob(name, descriptor, file, mount_from, credentials, &|_| {})
+            .push_blob(name, descriptor, file, Some(mount_from), credentials, &|_| {})
             .await;
         outcomes.push(outcome.expect("a pushed blob"));
     }
@@ -96,6 +96,35 @@ async fn push_then_pull() {
     let (large, bytes) = &image.blobs[0];
     let stream = client.blob(&name, large, 4_999_000, None).await.expect("a stream");
     assert!(drain(stream).await.0 == bytes[4_999_000..]);
+}
+
+#[tokio::test]
+async fn tags_are_listed() {
+    let registry = LocalRegistry::start(RegistryAccess::Password);
+    let client = client();
+    let image = image();
+    let good = credentials(TEST_USER, TEST_PASSWORD);
+    for tag in ["v1", "v2", "latest"] {
+        let name = reference(registry.host(), &format!("some/where:{tag}"));
+        push(&client, &name, &image, &[], Some(&good)).await;
+    }
+    let name = reference(registry.host(), "some/where");
+    let tags = client.tags(&name, Some(&good)).await.expect("tags");
+    let mut tags: Vec<&str> = tags.iter().map(hyperbox_types::Tag::as_str).collect();
+    tags.sort_unstable();
+    assert_eq!(tags, ["latest", "v1", "v2"]);
+    let missing = reference(registry.host(), "no/such");
+    let error = client.tags(&missing, Some(&good)).await.expect_err("no repository");
+    assert_eq!(error.fault, RegistryFault::NotFound);
+    assert_eq!(
+        error.message,
+        format!(
+            "repository {}/no/such not found: name unknown: repository name not known to registry",
+            registry.host()
+        )
+    );
+    let error = client.tags(&name, None).await.expect_err("no access");
+    assert_eq!(error.fault, RegistryFault::Unauthorized);
 }
 
 #[tokio::test]
@@ -147,7 +176,7 @@ async fn a_password_is_asked_for_and_taken() {
         let (layer, bytes) = &image.blobs[1];
         let mut file = tempfile::tempfile().expect("a temporary file");
         file.write_all(bytes).expect("written");
-        let error = client.push_blob(&name, layer, file, &[], bad, &|_| {}).await;
+        let error = client.push_blob(&name, layer, file, Some(&[]), bad, &|_| {}).await;
         assert_eq!(error.expect_err("no access").fault, RegistryFault::Unauthorized);
     }
     assert_eq!(client.login(registry.host(), &good).await.expect("logged in"), None);
@@ -169,7 +198,7 @@ async fn wrong_digests_are_not_taken() {
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(b"content").expect("written");
     let error = client()
-        .push_blob(&name, &wrong, file, &[], None, &|_| {})
+        .push_blob(&name, &wrong, file, Some(&[]), None, &|_| {})
         .await
         .expect_err("refused by the registry");
     assert!(error.message.contains("digest invalid"), "{error}");
