@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hyperbox_types::run::{Streams, TerminalSize};
 use hyperbox_types::shim::{CommandFault, Stdio, UserSpec};
-use hyperbox_types::{ContainerId, ErrorKind, ExecId};
+use hyperbox_types::{ContainerId, ErrorKind, ExecId, Signal};
 use tokio::sync::oneshot;
 
 use crate::container::{Attached, Containers, Phase};
@@ -104,13 +104,15 @@ impl Execs {
     /// Prepares an exec in a running container.
     ///
     /// # Errors
-    /// `NotFound` without such a container, `Conflict` when it does not run, `InvalidArgument` without a command.
-    pub fn create(&self, container: &str, spec: ExecSpec) -> Result<ExecId> {
+    /// `NotFound` without such a container, `Conflict` when it does not run, `InvalidArgument` without a command and for a user or
+    /// a group that the container does not know.
+    pub async fn create(&self, container: &str, spec: ExecSpec) -> Result<ExecId> {
         if spec.command.is_empty() {
             return Err(ServiceError::invalid("No exec command specified"));
         }
         let record = self.inner.containers.get(container)?;
         require_running(&record.id, record.state.phase, container)?;
+        self.inner.containers.check_user(record.id.as_str(), &spec.user).await?;
         let id = ExecId::from_bytes(random::bytes()?);
         let view = ExecView {
             id: id.clone(),
@@ -202,6 +204,23 @@ impl Execs {
         }
     }
 
+    /// Ends an exec's process with `SIGKILL`; one that does not run needs none.
+    ///
+    /// # Errors
+    /// `NotFound`, those of the task.
+    pub async fn kill(&self, id: &str) -> Result<()> {
+        let view = self.get(id)?;
+        if !view.running {
+            return Ok(());
+        }
+        let task = self.inner.containers.task(&view.container)?;
+        match task.signal(Some(&view.id), Signal::KILL, false).await {
+            // It ended in the meantime.
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            sent => sent.map_err(|error| ServiceError::from_mechanism("cannot kill exec", error.kind, error)),
+        }
+    }
+
     /// Sets the size of an exec's terminal.
     ///
     /// # Errors
@@ -211,7 +230,7 @@ impl Execs {
         if !view.running {
             return Err(match view.pid {
                 0 => ServiceError::invalid("exec process is not started"),
-                _ => ServiceError::not_found(format!("process does not exist {id}: not found")),
+                _ => ServiceError::not_found(format!("NotFound: process does not exist {id}: not found")),
             });
         }
         let task = self.inner.containers.task(&view.container)?;
@@ -257,6 +276,7 @@ impl Execs {
         size: Option<TerminalSize>,
     ) -> Result<(Arc<dyn Task>, u32, Option<Attached>)> {
         let record = self.inner.containers.get(view.container.as_str())?;
+        check_process(&view.spec)?;
         let task = self.inner.containers.task(&view.container)?;
         let process = self.inner.containers.exec_process(&record, &view.spec)?;
         let user = if view.spec.user.is_empty() {
@@ -331,7 +351,13 @@ impl Execs {
     }
 
     fn publish(&self, action: &str, view: &ExecView) {
-        let action = format!("{action}: {}", view.spec.command.join(" "));
+        // Docker joins the program and its arguments with a space also when there are none.
+        let (program, arguments) = view
+            .spec
+            .command
+            .split_first()
+            .map_or(("", &[][..]), |(program, rest)| (program, rest));
+        let action = format!("{action}: {program} {}", arguments.join(" "));
         self.inner.events.publish(
             EventKind::Container,
             action,
@@ -356,6 +382,22 @@ impl Execs {
             view.running || (changed.elapsed() < REMEMBERED && containers.get(view.container.as_str()).is_ok())
         });
     }
+}
+
+/// Refuses what no runtime accepts, in the words of Docker's.
+fn check_process(spec: &ExecSpec) -> Result<()> {
+    let refused = |reason: &str| {
+        Err(ServiceError::internal(format!(
+            "OCI runtime exec failed: exec failed: {reason}"
+        )))
+    };
+    if !spec.working_dir.is_empty() && !spec.working_dir.starts_with('/') {
+        return refused("Cwd must be an absolute path");
+    }
+    if spec.env.iter().any(|variable| variable.starts_with('=')) {
+        return refused("unable to start container process: invalid environment variable: name cannot be empty");
+    }
+    Ok(())
 }
 
 /// Refuses an exec in a container that does not run; `reference` is what the client calls it.

@@ -40,6 +40,8 @@ pub struct SystemFacts {
     pub cgroup_driver: String,
     /// Name of the snapshotter.
     pub storage_driver: String,
+    /// More about the snapshotter: names and values, for people.
+    pub storage_status: Vec<(String, String)>,
     /// Root of all state.
     pub root_dir: PathBuf,
     /// Such as `name=seccomp,profile=builtin`.

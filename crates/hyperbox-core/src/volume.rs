@@ -4,11 +4,16 @@
 //! A volume that a container creation needs is *staged*: its directory exists, its record is written in the same transaction as the
 //! container's. References are kept in memory and rebuilt from the containers' records.
 
+mod mounting;
+mod options;
+mod staging;
 mod telling;
+
+pub(crate) use staging::{Staged, Wanted};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyperbox_types::{ByteSize, ContainerId, VolumeName};
@@ -18,7 +23,6 @@ use tracing::{info, warn};
 
 use crate::container::{ContainerRecord, Pruned, ResolvedMount};
 use crate::event::Events;
-use crate::image::ImageRecord;
 use crate::seam::{Change, Records, Snapshotter, Table, VolumeDriver, VolumeError};
 use crate::time::Timestamp;
 use crate::{Result, ServiceError, random};
@@ -55,23 +59,6 @@ pub struct CreateVolume {
     pub options: BTreeMap<String, String>,
 }
 
-/// Volumes that exist on disk and are not recorded yet.
-#[derive(Debug, Default)]
-pub(crate) struct Staged {
-    new: Vec<VolumeRecord>,
-    used: Vec<VolumeName>,
-}
-
-impl Staged {
-    /// Returns the changes that record the new volumes.
-    ///
-    /// # Errors
-    /// None in practice: records are plain data.
-    pub(crate) fn changes(&self) -> Result<Vec<Change>> {
-        self.new.iter().map(put).collect()
-    }
-}
-
 /// Keeps volumes. Cheap to clone.
 #[derive(Clone)]
 pub struct Volumes {
@@ -86,6 +73,8 @@ struct Inner {
     table: Mutex<Entries>,
     /// Notified when a volume is gone.
     gone: Notify,
+    /// Held by a start that decides what is mounted for its volumes; see `mounting.rs`.
+    mounting: Arc<tokio::sync::Mutex<()>>,
     /// Held while image content is copied into a volume that another container may be waiting to copy into, too.
     populating: tokio::sync::Mutex<()>,
 }
@@ -184,6 +173,7 @@ impl Volumes {
             events,
             table: Mutex::new(entries),
             gone: Notify::new(),
+            mounting: Arc::default(),
             populating: tokio::sync::Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -217,12 +207,9 @@ impl Volumes {
                 request.driver
             )));
         }
-        if let Some(option) = request.options.keys().next() {
-            return Err(
-                ServiceError::invalid(format!("create volume: invalid option: {option:?}"))
-                    .with_hint("volumes with mount options are not supported by this version"),
-            );
-        }
+        let shown = request.name.clone().map(String::from).unwrap_or_default();
+        options::validate(&request.options)
+            .map_err(|reason| ServiceError::invalid(format!("create {shown}: {reason}")))?;
         let anonymous = request.name.is_none();
         let name = match request.name {
             Some(name) => name,
@@ -230,7 +217,13 @@ impl Volumes {
                 .map_err(|error| ServiceError::internal(error.to_string()))?,
         };
         let mut staged = Staged::default();
-        self.stage(&mut staged, name.clone(), request.labels, anonymous).await?;
+        let wanted = Wanted {
+            name: name.clone(),
+            labels: request.labels,
+            options: request.options,
+            anonymous,
+        };
+        self.stage(&mut staged, wanted).await?;
         let applied = staged.changes().and_then(|changes| {
             self.inner
                 .records
@@ -397,134 +390,6 @@ impl Volumes {
         self.inner.driver.mountpoint(name)
     }
 
-    /// Makes sure that a volume's directory exists; a new volume is recorded by the caller's transaction.
-    pub(crate) async fn stage(
-        &self,
-        staged: &mut Staged,
-        name: VolumeName,
-        labels: BTreeMap<String, String>,
-        anonymous: bool,
-    ) -> Result<()> {
-        let exists = self.begin_use(&name).await;
-        staged.used.push(name.clone());
-        let mountpoint = self.inner.driver.create(&name).await.map_err(failure)?;
-        if !exists && !staged.new.iter().any(|record| record.name == name) {
-            staged.new.push(VolumeRecord {
-                name,
-                driver: "local".to_owned(),
-                mountpoint,
-                created_at: Timestamp::now(),
-                labels,
-                options: BTreeMap::new(),
-                anonymous,
-            });
-        }
-        Ok(())
-    }
-
-    /// Notes that a creation uses a volume, and tells whether the volume exists. Waits while one of that name is being removed.
-    async fn begin_use(&self, name: &VolumeName) -> bool {
-        loop {
-            // Made before the look at the table: what is notified afterwards is not missed.
-            let gone = self.inner.gone.notified();
-            {
-                let mut table = self.table();
-                if !table.going.contains(name) {
-                    *table.staged.entry(name.clone()).or_default() += 1;
-                    return table.volumes.contains_key(name);
-                }
-            }
-            gone.await;
-        }
-    }
-
-    /// Copies what an image has at a path into a volume that is still empty.
-    /// Whoever copies into a volume that others can name waits for its turn: the second one finds the volume filled, not half-filled.
-    pub(crate) async fn populate(
-        &self,
-        name: &VolumeName,
-        anonymous: bool,
-        image: &ImageRecord,
-        path: &Path,
-    ) -> Result<()> {
-        let layers: Vec<_> = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
-        if layers.is_empty() {
-            return Ok(());
-        }
-        let view = self
-            .inner
-            .snapshotter
-            .view(&layers)
-            .map_err(|error| ServiceError::from_mechanism("cannot look into the image", error.kind(), error))?;
-        let _turn = match anonymous {
-            true => None,
-            false => Some(self.inner.populating.lock().await),
-        };
-        self.inner.driver.populate(name, &view, path).await.map_err(failure)
-    }
-
-    /// Undoes a staging whose transaction did not happen.
-    pub(crate) async fn discard(&self, staged: Staged) {
-        self.unstage(&staged.used);
-        for record in staged.new {
-            if let Some(claimed) = self.claim_unrecorded(&record.name)
-                && let Err(error) = self.delete(claimed).await
-            {
-                warn!(volume = %record.name, %error, "staged volume not removed");
-            }
-        }
-    }
-
-    /// Claims the directory of a volume that was staged, unless somebody else uses or has recorded it by now.
-    fn claim_unrecorded(&self, name: &VolumeName) -> Option<Claimed> {
-        let mut table = self.table();
-        let wanted = table.staged.contains_key(name) || table.volumes.contains_key(name);
-        (!wanted && table.going.insert(name.clone())).then(|| Claimed {
-            record: None,
-            name: name.clone(),
-            inner: Arc::clone(&self.inner),
-        })
-    }
-
-    /// Shows staged volumes after their transaction, used by a container.
-    pub(crate) fn publish(&self, staged: Staged, container: &ContainerId) {
-        self.settle(staged, Some(container));
-    }
-
-    fn settle(&self, staged: Staged, container: Option<&ContainerId>) {
-        let names: Vec<VolumeName> = staged.new.iter().map(|record| record.name.clone()).collect();
-        {
-            let mut table = self.table();
-            for record in staged.new {
-                table
-                    .volumes
-                    .entry(record.name.clone())
-                    .or_insert_with(|| Arc::new(record));
-            }
-            if let Some(container) = container {
-                for name in &staged.used {
-                    table.users.entry(name.clone()).or_default().insert(container.clone());
-                }
-            }
-        }
-        self.unstage(&staged.used);
-        for name in names {
-            self.publish_event("create", &name);
-        }
-    }
-
-    fn unstage(&self, names: &[VolumeName]) {
-        let mut table = self.table();
-        for name in names {
-            if let Some(count) = table.staged.get_mut(name) {
-                *count -= 1;
-                if *count == 0 {
-                    table.staged.remove(name);
-                }
-            }
-        }
-    }
-
     /// Notes that a restored container uses its volumes.
     pub(crate) fn hold(&self, container: &ContainerRecord) {
         let mut table = self.table();
@@ -558,7 +423,7 @@ impl Volumes {
 fn volumes_of(container: &ContainerRecord) -> impl Iterator<Item = &VolumeName> {
     container.mounts.iter().filter_map(|mount| match mount {
         ResolvedMount::Volume { name, .. } => Some(name),
-        ResolvedMount::Bind { .. } | ResolvedMount::Tmpfs { .. } => None,
+        ResolvedMount::Bind { .. } | ResolvedMount::Image { .. } | ResolvedMount::Tmpfs { .. } => None,
     })
 }
 

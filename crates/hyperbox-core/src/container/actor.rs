@@ -32,6 +32,7 @@ use super::wait::Snapshot;
 use super::{ContainerRecord, HealthState};
 use crate::seam::{PendingAttach, Task, TaskStatus};
 use crate::time::Timestamp;
+use crate::trace::Trace;
 use crate::{Result, ServiceError, failpoint};
 
 /// How long `stop` waits when nobody said otherwise.
@@ -49,6 +50,8 @@ pub(super) struct Actor {
     told_kills: u64,
     pub(super) pending_attaches: Vec<PendingAttach>,
     pub(super) removal: RemoveOptions,
+    /// Where to note when what was done for the run.
+    pub(super) trace: Option<Trace>,
     /// Size of the terminal for the next launch.
     pub(super) terminal_size: TerminalSize,
     /// Whether the persisted record may still be there.
@@ -56,6 +59,8 @@ pub(super) struct Actor {
     /// Held from a launch until its outcome is shown, so that nobody mounts the container's files beside it; see `files.rs`.
     files: Arc<tokio::sync::RwLock<()>>,
     launch_turn: Option<tokio::sync::OwnedRwLockWriteGuard<()>>,
+    /// Held likewise, so that others do not decide what is mounted for volumes; see `providers.rs`.
+    pub(super) volume_turn: Option<tokio::sync::OwnedMutexGuard<()>>,
     commands: mpsc::Receiver<Command>,
     own_commands: mpsc::WeakSender<Command>,
     snapshot: watch::Sender<Snapshot>,
@@ -101,10 +106,12 @@ impl Actor {
             told_kills: 0,
             pending_attaches: Vec::new(),
             removal: RemoveOptions::default(),
+            trace: None,
             terminal_size: TerminalSize { rows: 24, columns: 80 },
             gone: false,
             files: Arc::clone(&handle.files),
             launch_turn: None,
+            volume_turn: None,
             commands,
             own_commands: sender.downgrade(),
             snapshot,
@@ -150,6 +157,7 @@ impl Actor {
                 () = changed(self.memory_kills.as_mut()) => self.tell_memory_kills().await,
                 exit = ended(self.status.as_mut()) => {
                     self.status = None;
+                    self.mark("end heard of");
                     // What happened before the end is told before it.
                     self.tell_memory_kills().await;
                     self.memory_kills = None;
@@ -179,7 +187,11 @@ impl Actor {
 
     async fn obey(&mut self, command: Command) {
         match command {
-            Command::Start { reply } => {
+            Command::Start { trace, reply } => {
+                if trace.is_some() {
+                    self.trace = trace;
+                }
+                self.mark("start begun");
                 self.begin(Event::StartRequested, reply, |actor| &mut actor.starters)
                     .await;
             }
@@ -292,6 +304,13 @@ impl Actor {
         }
     }
 
+    /// Notes a moment, if somebody wants to know.
+    pub(super) fn mark(&self, step: &str) {
+        if let Some(trace) = &self.trace {
+            trace.mark(step);
+        }
+    }
+
     async fn perform(&mut self, actions: Vec<Action>) {
         let mut queue: VecDeque<Action> = actions.into();
         while let Some(action) = queue.pop_front() {
@@ -317,6 +336,7 @@ impl Actor {
             }
         }
         self.launch_turn = None;
+        self.volume_turn = None;
         self.settle();
     }
 
@@ -324,9 +344,9 @@ impl Actor {
     async fn try_launch(&mut self) -> Vec<Action> {
         self.restart = None;
         self.launch_turn = Some(Arc::clone(&self.files).write_owned().await);
-        let launched = self.launch().await;
-        // Also of a launch that failed: what follows tells that they are free again.
+        // Before the networks are told, as Docker does. Also of a launch that fails: what follows tells that they are free again.
         self.inner.with.volumes.tell_mounted(&self.record);
+        let launched = self.launch().await;
         match launched {
             Ok(task) => {
                 failpoint!("start.after-launch");
@@ -380,10 +400,14 @@ impl Actor {
             }
             None if self.life.restart_requested => {}
             None => {
-                for reply in self.starters.drain(..) {
+                let overtaken = if self.life.removal_requested {
+                    self.refuse(Refusal::Removing)
+                } else {
                     let id = &self.record.id;
-                    let overtaken = format!("container {id} was stopped before it could be started again");
-                    answer(reply, Err(ServiceError::conflict(overtaken)));
+                    ServiceError::conflict(format!("container {id} was stopped before it could be started again"))
+                };
+                for reply in self.starters.drain(..) {
+                    answer(reply, Err(overtaken.repeated()));
                 }
             }
         }

@@ -14,6 +14,7 @@ use super::{EndpointWish, HealthState};
 use crate::Result;
 use crate::network::NetworkRecord;
 use crate::seam::AttachIo;
+use crate::trace::Trace;
 
 /// How to stop a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,6 +31,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
 pub(super) enum Command {
     /// Answered when the run has begun.
     Start {
+        trace: Option<Trace>,
         reply: Reply<()>,
     },
     /// Answered when the run has ended.
@@ -59,7 +61,7 @@ pub(super) enum Command {
     },
     Update {
         options: Box<UpdateOptions>,
-        reply: Reply<()>,
+        reply: Reply<Vec<String>>,
     },
     Remove {
         options: RemoveOptions,

@@ -4,7 +4,7 @@
 use hyperbox_types::{ImageId, ImageReference};
 
 use super::{ContainerRecord, Containers, HealthTest, Phase};
-use crate::image::{ImageConfig, NewImage, change};
+use crate::image::{ImageConfig, MadeFrom, NewImage, change};
 use crate::seam::ActiveKey;
 use crate::{Result, ServiceError};
 
@@ -21,8 +21,10 @@ pub struct CommitOptions {
     pub pause: bool,
     /// Instructions that change the configuration.
     pub changes: Vec<String>,
-    /// What the configuration starts from; the container's fills in what it leaves open.
-    pub config: ImageConfig,
+    /// What the configuration starts from; the container's fills in what it leaves open, or is it when this is unset.
+    pub config: Option<ImageConfig>,
+    /// The container's configuration in the form of Docker's API, to be kept in the image.
+    pub container_config: serde_json::Value,
 }
 
 impl Containers {
@@ -32,9 +34,10 @@ impl Containers {
     /// `NotFound`; `InvalidArgument` for malformed changes; those of the stores.
     pub async fn commit(&self, reference: &str, options: CommitOptions) -> Result<ImageId> {
         let record = self.get(reference)?;
-        let mut config = options.config.clone();
+        let own = of_container(&record);
+        let mut config = options.config.clone().unwrap_or_else(|| own.clone());
         change::apply(&mut config, &options.changes)?;
-        fill_in(&mut config, &of_container(&record));
+        fill_in(&mut config, &own);
         let frozen = options.pause && record.state.phase == Phase::Running;
         if frozen {
             self.pause(record.id.as_str()).await?;
@@ -78,6 +81,10 @@ impl Containers {
             comment: options.comment.clone(),
             platform: None,
             name: options.name.clone(),
+            made_from: Some(MadeFrom {
+                container: record.id.to_string(),
+                config: options.container_config.clone(),
+            }),
         };
         with.images.commit_layer(Some(parent), layer, image).await
     }

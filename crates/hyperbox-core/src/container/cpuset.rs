@@ -16,7 +16,12 @@ const MAXIMUM: u32 = 8192;
 ///
 /// # Errors
 /// `InvalidArgument` for malformed sets and for members that the machine has not.
-pub(super) fn validate(resources: &Resources, machine: &ProcessorSets) -> Result<()> {
+pub(super) fn validate(resources: &Resources, machine: impl FnOnce() -> ProcessorSets) -> Result<()> {
+    let wished = |set: &Option<String>| set.as_ref().is_some_and(|set| !set.is_empty());
+    if !wished(&resources.cpuset_cpus) && !wished(&resources.cpuset_mems) {
+        return Ok(());
+    }
+    let machine = machine();
     for (wish, what, name, available) in [
         (&resources.cpuset_cpus, "cpuset cpus", "CPUs", &machine.processors),
         (
@@ -94,7 +99,7 @@ mod tests {
                 cpuset_cpus: Some(wish.to_owned()),
                 ..Resources::default()
             };
-            let error = validate(&cpus, &machine).expect_err(wish);
+            let error = validate(&cpus, || machine.clone()).expect_err(wish);
             assert_eq!(
                 error.message(),
                 format!("Invalid value {wish} for cpuset cpus: {reason}")
@@ -103,7 +108,7 @@ mod tests {
                 cpuset_mems: Some(wish.to_owned()),
                 ..Resources::default()
             };
-            let error = validate(&mems, &machine).expect_err(wish);
+            let error = validate(&mems, || machine.clone()).expect_err(wish);
             assert_eq!(
                 error.message(),
                 format!("Invalid value {wish} for cpuset mems: {reason}")
@@ -133,7 +138,7 @@ mod tests {
                 cpuset_mems: Some(mems.to_owned()),
                 ..Resources::default()
             };
-            let message = validate(&resources, &machine)
+            let message = validate(&resources, || machine.clone())
                 .err()
                 .map(|error| error.message().to_owned());
             assert_eq!(message.unwrap_or_default(), expected);

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use hyperbox_types::{ContainerId, ContainerName};
 
 use super::actor::{Actor, put};
-use super::launch::{log_target, validate_references};
-use super::mounts::{self, Plan};
+use super::launch::validate_references;
+use super::mounts::{self, MountedImages, Plan};
 use super::networks::settle_networks;
 use super::service::Inner;
 use super::table::Handle;
@@ -19,10 +19,10 @@ use super::{
     ContainerRecord, ContainerSpec, ContainerState, Containers, NamespaceMode, NetworkMode, Phase, ResolvedMount,
     merge, names, oci,
 };
-use crate::image::{ImageRecord, LayerLease};
+use crate::image::ImageRecord;
 use crate::seam::ActiveKey;
 use crate::time::Timestamp;
-use crate::volume::Staged;
+use crate::volume::{Staged, Wanted};
 use crate::{Result, ServiceError, failpoint, random};
 
 /// What a container is created for.
@@ -88,13 +88,9 @@ async fn create(
     spec: ContainerSpec,
     door_document: serde_json::Value,
 ) -> Result<Created> {
-    let image = inner.with.images.get(&spec.image)?;
     // From here on nobody removes the layers, even when the image goes.
-    let _lease: LayerLease = inner.with.images.lease(&image).await;
-    if !inner.with.images.has(&image.id) {
-        // It went before the lease began.
-        inner.with.images.get(&spec.image)?;
-    }
+    let (image, _lease) = inner.with.images.get_leased(&spec.image).await?;
+    let mounted = MountedImages::find(&spec, &inner.with.images).await?;
     let id = ContainerId::from_bytes(random::bytes()?);
     let name = match name {
         Some(name) => name,
@@ -103,7 +99,7 @@ async fn create(
     let (mut record, warnings) = draft(inner, id.clone(), name.clone(), spec, door_document, &image)?;
     record.run_at_once = purpose == Purpose::RunAtOnce;
     let reservation = Reservation::make(inner, &name, &id)?;
-    let handle = build(inner, &mut record, &image).await?;
+    let handle = build(inner, &mut record, &image, &mounted).await?;
     inner.table.insert(handle);
     reservation.keep();
     inner.publish("create", &record, []);
@@ -157,7 +153,8 @@ fn draft(
         )));
     }
     settle_hostname(inner, &mut spec)?;
-    super::cpuset::validate(&spec.resources, &inner.with.host.processor_sets())?;
+    let warnings = oci::discard_unsupported(&mut spec.resources, inner.with.host.as_ref());
+    super::cpuset::validate(&spec.resources, || inner.with.host.processor_sets())?;
     oci::validate_resources(&spec.resources, inner.with.host.online_cpus())?;
     oci::validate_capabilities(&spec.security)?;
     if let super::SeccompChoice::Custom(text) = &spec.security.seccomp {
@@ -179,10 +176,6 @@ fn draft(
         .tasks
         .choose(runtime)
         .map_err(|error| ServiceError::new(error.kind, error.message))?;
-    let mut warnings = Vec::new();
-    if spec.resources.memory_swap.is_some() && spec.resources.memory.is_none() {
-        warnings.push("Memory limit is unset, the swap limit has no effect.".to_owned());
-    }
     let record = ContainerRecord {
         id,
         name,
@@ -198,7 +191,7 @@ fn draft(
             ..ContainerState::default()
         },
     };
-    log_target(&record, &inner.config.containers_dir)?;
+    super::log::check_driver(&record.spec.log)?;
     validate_references(inner, &record)?;
     Ok((record, warnings))
 }
@@ -216,9 +209,15 @@ fn settle_hostname(inner: &Inner, spec: &mut ContainerSpec) -> Result<()> {
     Ok(())
 }
 
-async fn build(inner: &Arc<Inner>, record: &mut ContainerRecord, image: &ImageRecord) -> Result<Handle> {
+async fn build(
+    inner: &Arc<Inner>,
+    record: &mut ContainerRecord,
+    image: &ImageRecord,
+    mounted: &MountedImages,
+) -> Result<Handle> {
     let Plan { mounts, volumes } = mounts::plan(
         &record.spec,
+        mounted,
         |name| inner.with.volumes.mountpoint(name),
         inner.with.host.as_ref(),
     )?;
@@ -270,15 +269,15 @@ async fn stage_volumes(
     inner: &Inner,
     record: &ContainerRecord,
     image: &ImageRecord,
-    wanted: Vec<mounts::WantedVolume>,
+    wanted: Vec<Wanted>,
 ) -> Result<Staged> {
     let volumes = &inner.with.volumes;
     let mut staged = Staged::default();
+    // New volumes with options: there is nothing to copy into.
+    let mut mounted_elsewhere = Vec::new();
     for volume in wanted {
-        if let Err(error) = volumes
-            .stage(&mut staged, volume.name, volume.labels, volume.anonymous)
-            .await
-        {
+        mounted_elsewhere.extend((!volume.options.is_empty()).then(|| volume.name.clone()));
+        if let Err(error) = volumes.stage(&mut staged, volume).await {
             volumes.discard(staged).await;
             return Err(error);
         }
@@ -291,6 +290,7 @@ async fn stage_volumes(
             populate: true,
             ..
         } = mount
+            && !mounted_elsewhere.contains(name)
             && let Err(error) = volumes.populate(name, *anonymous, image, target).await
         {
             volumes.discard(staged).await;

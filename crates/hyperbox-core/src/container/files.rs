@@ -6,6 +6,7 @@
 //! start therefore waits for the end of a copy, as with Docker. What a stream needs of the lock it keeps until it is dropped.
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +15,11 @@ use tokio::sync::mpsc;
 
 use super::{ContainerRecord, Containers, ResolvedMount};
 use crate::image::ChunkReader;
-use crate::seam::{ActiveKey, FileStream, FilesError, FilesView, PathStat, Replace, ViewMount, ViewRoot, WriteFiles};
+use crate::image::compression::{CUT_SHORT, Unpacking, is_cut_short};
+use crate::seam::{
+    ActiveKey, FileStream, FilesError, FilesView, PathStat, Replace, ViewMount, ViewRoot, ViewSource, VolumeMount,
+    WriteFiles,
+};
 use crate::{Result, ServiceError};
 
 /// How many chunks of an upload wait to be unpacked.
@@ -78,12 +83,29 @@ impl Containers {
             read_only_root: record.spec.read_only_root,
         };
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let reader: Box<dyn Read + Send> = Box::new(ChunkReader::new(receiver));
+        let reader: Box<dyn Read + Send> = Box::new(Unpacking::new(Box::new(ChunkReader::new(receiver))));
         let writing = self.inner.with.files.write(view, path, wish, reader);
         let written = fed(archive, sender, writing).await;
         written.map_err(|error| refusal(reference, path, error))?;
         self.inner.publish("extract-to-dir", &record, []);
         Ok(())
+    }
+
+    /// Makes sure that a running container knows a user and a group by their names; numbers need nobody to know them.
+    ///
+    /// # Errors
+    /// `InvalidArgument` with Docker's text.
+    pub(crate) async fn check_user(&self, reference: &str, user: &str) -> Result<()> {
+        let is_number = |text: &str| text.is_empty() || text.parse::<u32>().is_ok();
+        let (name, group) = user.split_once(':').unwrap_or((user, ""));
+        if is_number(name) && is_number(group) {
+            return Ok(());
+        }
+        let (_, view) = self.view(reference, Scope::Whole).await?;
+        let found = self.inner.with.files.find_user(view, user).await;
+        found
+            .map(drop)
+            .map_err(|error| refusal(reference, "/etc/passwd", error))
     }
 
     /// Reads a container's own files as a tar archive.
@@ -133,13 +155,34 @@ impl Containers {
 
     /// Lists what is seen of the host: binds, volumes, and the engine's own files where the user has mounted nothing.
     fn mounts_of(&self, record: &ContainerRecord) -> Vec<ViewMount> {
+        let with = &self.inner.with;
+        let pid = record.state.pid;
+        let pid = Some(pid).filter(|pid| record.state.phase.is_alive() && *pid != 0);
+        let seen = |mount: &ResolvedMount| match mount {
+            ResolvedMount::Volume { name, .. } => seen_volume(mount, with.volumes.mount_of(name), pid),
+            ResolvedMount::Image {
+                layers,
+                target,
+                subpath,
+                ..
+            } => Some(ViewMount {
+                // Without its layers nothing is seen of it.
+                source: ViewSource::Layers(with.snapshotter.view(layers).ok()?),
+                part: subpath.clone(),
+                target: target.clone(),
+                read_only: true,
+                recursive: false,
+            }),
+            ResolvedMount::Bind { .. } | ResolvedMount::Tmpfs { .. } => seen_bind(mount),
+        };
         let mut mounts: Vec<ViewMount> = record.mounts.iter().filter_map(seen).collect();
         let directory = self.directory(&record.id);
         for name in ["resolv.conf", "hostname", "hosts"] {
             let target = std::path::Path::new("/etc").join(name);
             if record.mounts.iter().all(|mount| mount.target() != target) {
                 mounts.push(ViewMount {
-                    source: directory.join(name),
+                    source: ViewSource::Host(directory.join(name)),
+                    part: PathBuf::new(),
                     target,
                     read_only: false,
                     recursive: false,
@@ -150,34 +193,55 @@ impl Containers {
     }
 }
 
-/// Memory is not seen from outside, as with Docker.
-fn seen(mount: &ResolvedMount) -> Option<ViewMount> {
-    match mount {
-        ResolvedMount::Bind {
-            source,
-            target,
-            read_only,
-            non_recursive,
-            ..
-        } => Some(ViewMount {
-            source: source.clone(),
-            target: target.clone(),
-            read_only: *read_only,
-            recursive: !non_recursive,
-        }),
-        ResolvedMount::Volume {
-            source,
-            target,
-            read_only,
-            ..
-        } => Some(ViewMount {
-            source: source.clone(),
-            target: target.clone(),
-            read_only: *read_only,
-            recursive: false,
-        }),
-        ResolvedMount::Tmpfs { .. } => None,
-    }
+/// Memory that is no volume is not seen from outside, as with Docker.
+fn seen_bind(mount: &ResolvedMount) -> Option<ViewMount> {
+    let ResolvedMount::Bind {
+        source,
+        target,
+        read_only,
+        non_recursive,
+        ..
+    } = mount
+    else {
+        return None;
+    };
+    Some(ViewMount {
+        source: ViewSource::Host(source.clone()),
+        part: PathBuf::new(),
+        target: target.clone(),
+        read_only: *read_only,
+        recursive: !non_recursive,
+    })
+}
+
+/// A filesystem that is a volume is mounted in running containers only, and seen there; `pid` is a process of this one.
+fn seen_volume(mount: &ResolvedMount, volume: Option<VolumeMount>, pid: Option<u32>) -> Option<ViewMount> {
+    let ResolvedMount::Volume {
+        source,
+        target,
+        read_only,
+        subpath,
+        ..
+    } = mount
+    else {
+        return None;
+    };
+    let whole = |source, recursive| (ViewSource::Host(source), subpath.clone(), recursive);
+    let (source, part, recursive) = match volume {
+        None => whole(source.clone(), false),
+        Some(VolumeMount::Bind { device, recursive, .. }) => whole(device, recursive),
+        Some(VolumeMount::Filesystem { .. }) => {
+            let path = target.clone();
+            (ViewSource::Process { pid: pid?, path }, PathBuf::new(), false)
+        }
+    };
+    Some(ViewMount {
+        source,
+        part,
+        target: target.clone(),
+        read_only: *read_only,
+        recursive,
+    })
 }
 
 /// Feeds a stream to work that reads it on another thread. Once the work is over, the rest of the stream is read all the same when
@@ -222,6 +286,7 @@ fn refusal(container: &str, path: &str, error: FilesError) -> ServiceError {
                 .with_source(error)
         }
         FilesError::Refused { reason } => ServiceError::invalid(reason),
+        error if is_cut_short(&error) => ServiceError::invalid(CUT_SHORT).with_source(error),
         error => ServiceError::from_mechanism("cannot copy", error.kind(), error),
     }
 }

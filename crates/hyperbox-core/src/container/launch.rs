@@ -8,14 +8,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hyperbox_types::shim::{CommandFault, LogTarget, Stdio, UserSpec};
-use hyperbox_types::{ByteSize, ErrorKind};
+use hyperbox_types::shim::{CommandFault, Stdio, UserSpec};
+use hyperbox_types::{ErrorKind, RootMount};
 use tokio::sync::mpsc;
 
 use super::actor::Actor;
 use super::command::Command;
 use super::health::{self, Prober};
 use super::links::Linked;
+use super::log;
+use super::networks::check_modes;
 use super::oci::{self, Surroundings};
 use super::providers::{self, Providers};
 use super::resolver::{HostsInput, hosts_file, resolv_conf};
@@ -29,12 +31,17 @@ use crate::{Result, ServiceError, failpoint};
 impl Actor {
     /// Starts the process. On an error nothing of the run is left but what it joined, which `ReleaseRun` gives back.
     pub(super) async fn launch(&mut self) -> Result<Arc<dyn Task>> {
+        let _busy = self.inner.with.images.busy();
         let providers = Providers::find(&self.inner, &self.record)?;
+        self.take_names(&providers);
         let joined = self.join_networks(&providers).await?;
         self.life.state.endpoints.clone_from(&joined.endpoints);
         self.life.state.ports.clone_from(&joined.ports);
+        self.mark("networks joined");
         failpoint!("start.after-network");
-        let launch = self.assemble(providers, joined)?;
+        let sources = self.mount_sources().await?;
+        let launch = self.assemble(providers, joined, &sources)?;
+        self.mark("configuration made");
         failpoint!("start.before-launch");
         let name = self.record.name.clone();
         self.inner
@@ -47,6 +54,7 @@ impl Actor {
 
     async fn join_networks(&self, providers: &Providers) -> Result<Joined> {
         let Some(provider) = &providers.network else {
+            check_modes(&self.record.spec)?;
             return self.inner.with.networks.join(self.join_request()).await;
         };
         let namespace = self.inner.with.host.network_namespace(provider.pid).map_err(|error| {
@@ -58,7 +66,7 @@ impl Actor {
         })
     }
 
-    fn assemble(&mut self, providers: Providers, joined: Joined) -> Result<LaunchTask> {
+    fn assemble(&mut self, providers: Providers, joined: Joined, sources: &oci::MountSources) -> Result<LaunchTask> {
         let inner = Arc::clone(&self.inner);
         let linked = linked(&inner, &self.record)?;
         let record = &with_links(&self.record, &linked);
@@ -75,20 +83,32 @@ impl Actor {
             cgroup_parent: &inner.config.cgroup_parent,
             kernel: inner.config.kernel,
             files: Some(&files),
+            sources,
             pid_provider: providers.pid,
             ipc_provider: providers.ipc,
             cgroup_v2: inner.config.cgroup_v2,
         };
         let configuration = oci::configuration(record, &around)?;
-        let rootfs = inner
+        let seccomp = oci::seccomp(record, &around)?;
+        let mut rootfs = inner
             .with
             .snapshotter
             .mount(&ActiveKey(record.id.clone()), &record.layers)
             .map_err(|error| ServiceError::from_mechanism("cannot mount the container", error.kind(), error))?;
+        if let RootMount::Overlay {
+            writable: Some(writable),
+            ..
+        } = &mut rootfs
+        {
+            // What goes with the end of the run goes with a crash of the machine, too: nothing of it need reach the disk.
+            writable.volatile = spec.auto_remove;
+        }
         let terminal = spec.terminal.then_some(self.terminal_size);
         Ok(LaunchTask {
             container: record.id.clone(),
             spec: configuration.to_string(),
+            seccomp,
+            trace: self.trace.clone(),
             rootfs,
             user: UserSpec {
                 user: spec.user.clone(),
@@ -99,7 +119,7 @@ impl Actor {
                 stdin_once: spec.stdin_once,
                 terminal,
             },
-            log: log_target(record, &directory)?,
+            log: log::target(record, &directory)?,
             runtime: choose_runtime(&inner, record)?,
             init: spec.init,
             network_namespace: joined.namespace,
@@ -165,61 +185,6 @@ fn choose_runtime(inner: &Inner, record: &ContainerRecord) -> Result<hyperbox_ty
         .tasks
         .choose(name)
         .map_err(|error| ServiceError::new(error.kind, error.message))
-}
-
-/// Returns where a container's output is kept.
-///
-/// # Errors
-/// `InvalidArgument` for an unknown driver or a malformed option.
-pub(super) fn log_target(record: &ContainerRecord, directory: &std::path::Path) -> Result<LogTarget> {
-    let log = &record.spec.log;
-    let option = |key: &str| {
-        log.options
-            .get(key)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
-    };
-    match log.driver.as_str() {
-        "none" => Ok(LogTarget::None),
-        "json-file" | "local" | "" => {
-            let local = log.driver == "local";
-            let invalid = |key: &str, value: &str| {
-                ServiceError::invalid(format!("invalid value for log option {key}: {value:?}"))
-            };
-            let max_bytes = match option("max-size") {
-                None | Some("-1") if local => Some(20 << 20),
-                None | Some("-1") => None,
-                Some(text) => Some(ByteSize::parse(text).map_err(|_| invalid("max-size", text))?.0),
-            };
-            let max_files = match option("max-file") {
-                None => {
-                    if local {
-                        5
-                    } else {
-                        1
-                    }
-                }
-                Some(text) => text
-                    .parse()
-                    .ok()
-                    .filter(|count| *count > 0)
-                    .ok_or_else(|| invalid("max-file", text))?,
-            };
-            if max_files > 1 && max_bytes.is_none() {
-                return Err(ServiceError::invalid("max-file cannot be used without max-size"));
-            }
-            let path = directory.join(format!("{}-json.log", record.id));
-            Ok(LogTarget::JsonFile {
-                path,
-                max_bytes,
-                max_files,
-            })
-        }
-        other => Err(
-            ServiceError::invalid(format!("logger: no log driver named '{other}' is registered"))
-                .with_hint("use --log-driver json-file, local or none"),
-        ),
-    }
 }
 
 /// Returns the files that the engine writes for a container: where each is, and its text.
@@ -305,7 +270,7 @@ fn with_links<'a>(record: &'a ContainerRecord, linked: &[Linked]) -> std::borrow
 }
 
 /// Gives a failed launch the beginning that Docker's clients know.
-fn launch_error(name: &hyperbox_types::ContainerName, error: TaskError) -> ServiceError {
+pub(super) fn launch_error(name: &hyperbox_types::ContainerName, error: TaskError) -> ServiceError {
     let fault = error.command;
     let kind = if fault.is_some() {
         ErrorKind::InvalidArgument

@@ -31,6 +31,9 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// A run of that length makes the next pause the first again.
 const STABLE_RUN: Duration = Duration::from_secs(10);
+/// How long a stop without any patience waits between the polite signal and `SIGKILL`. Docker's two signals go through two runs of
+/// its runtime; whoever ends at once on the first is not killed by the second.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(10);
 
 /// The engine's view of one container's life: the persisted state and what matters only to this daemon process.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -262,12 +265,8 @@ fn interrupt(life: &Life, rules: Rules, signal: Option<Signal>, patience: Option
     if life.state.phase == Phase::Paused {
         actions.push(Action::Thaw);
     }
-    if patience == Some(Duration::ZERO) && signal != Signal::KILL {
-        actions.extend([Action::Signal(signal), Action::KillAll]);
-    } else {
-        actions.push(Action::Signal(signal));
-        actions.extend(patience.map(Action::ArmPatience));
-    }
+    actions.push(Action::Signal(signal));
+    actions.extend(patience.map(|patience| Action::ArmPatience(patience.max(SHORTEST_PATIENCE))));
     actions
 }
 
@@ -366,10 +365,11 @@ fn exited(life: &mut Life, rules: Rules, exit: &ExitRecord) -> Vec<Action> {
     if untold {
         actions.push(Action::Publish("oom"));
     }
-    actions.extend([Action::Disconnected, Action::Publish("die")]);
+    actions.push(Action::Disconnected);
     if std::mem::take(&mut life.stopping) {
         actions.push(Action::Publish("stop"));
     }
+    actions.push(Action::Publish("die"));
     if std::mem::take(&mut life.restart_requested) && !life.removal_requested {
         life.launching = true;
         actions.extend([Action::Persist, Action::ReleaseRun, Action::Launch]);

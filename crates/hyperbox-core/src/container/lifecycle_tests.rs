@@ -125,6 +125,23 @@ fn stop_escalates() {
 }
 
 #[test]
+fn a_stop_without_patience_lets_the_polite_signal_arrive() {
+    let mut life = running(RULES);
+    let at_once = Event::StopRequested {
+        signal: None,
+        patience: Some(Duration::ZERO),
+    };
+    assert_eq!(
+        step(&mut life, RULES, at_once),
+        Ok(vec![
+            Action::Signal(Signal::TERM),
+            Action::ArmPatience(SHORTEST_PATIENCE)
+        ])
+    );
+    assert_eq!(step(&mut life, RULES, Event::PatienceOver), Ok(vec![Action::KillAll]));
+}
+
+#[test]
 fn stop_of_a_frozen_container_thaws_it() {
     let mut life = running(RULES);
     step(&mut life, RULES, Event::Paused).expect("pause");
@@ -245,8 +262,8 @@ fn stop_by_hand_beats_the_policy() {
         actions,
         vec![
             Action::Disconnected,
-            Action::Publish("die"),
             Action::Publish("stop"),
+            Action::Publish("die"),
             Action::Persist,
             Action::ReleaseRun
         ]
@@ -284,8 +301,8 @@ fn restart_launches_again_at_once() {
         actions,
         vec![
             Action::Disconnected,
-            Action::Publish("die"),
             Action::Publish("stop"),
+            Action::Publish("die"),
             Action::Persist,
             Action::ReleaseRun,
             Action::Launch

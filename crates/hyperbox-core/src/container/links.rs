@@ -40,6 +40,16 @@ impl Linked {
         if let Some(first) = ports.first() {
             environment.push(format!("{prefix}_PORT={}://{address}:{}", first.protocol, first.number));
         }
+        for block in ports.chunk_by(|one, next| one.protocol == next.protocol && one.number + 1 == next.number) {
+            if let [first, .., last] = block {
+                let protocol = first.protocol.as_str();
+                let key = format!("{prefix}_PORT_{}_{}", first.number, protocol.to_uppercase());
+                environment.push(format!("{key}_START={protocol}://{address}:{}", first.number));
+                environment.push(format!("{key}_PORT_START={}", first.number));
+                environment.push(format!("{key}_END={protocol}://{address}:{}", last.number));
+                environment.push(format!("{key}_PORT_END={}", last.number));
+            }
+        }
         for port in &ports {
             let protocol = port.protocol.as_str();
             let key = format!("{prefix}_PORT_{}_{}", port.number, protocol.to_uppercase());
@@ -89,5 +99,32 @@ mod tests {
                 "MY_DB_ENV_FOO=bar",
             ]
         );
+    }
+
+    #[test]
+    fn consecutive_ports_are_told_as_a_range_too() {
+        let linked = Linked {
+            alias: "a".to_owned(),
+            name: "b".to_owned(),
+            hostname: "c".to_owned(),
+            address: [172, 28, 0, 2].into(),
+            exposed_ports: ["90-92/tcp", "93/udp", "80"].map(str::to_owned).to_vec(),
+            environment: Vec::new(),
+        };
+        let environment = linked.environment("web");
+        let ranges: Vec<&String> = environment
+            .iter()
+            .filter(|line| line.contains("_START") || line.contains("_END"))
+            .collect();
+        assert_eq!(
+            ranges,
+            [
+                "A_PORT_90_TCP_START=tcp://172.28.0.2:90",
+                "A_PORT_90_TCP_PORT_START=90",
+                "A_PORT_90_TCP_END=tcp://172.28.0.2:92",
+                "A_PORT_90_TCP_PORT_END=92",
+            ]
+        );
+        assert_eq!(environment.len(), 1 + ranges.len() + 5 * 4 + 1);
     }
 }

@@ -12,10 +12,12 @@ mod control;
 mod cpuset;
 mod create;
 mod files;
+mod follow;
 mod health;
 mod launch;
 mod lifecycle;
 mod links;
+mod log;
 mod merge;
 mod mounts;
 mod names;
@@ -30,7 +32,9 @@ mod restore;
 mod service;
 mod spec;
 mod state;
+mod step;
 mod table;
+mod update;
 mod wait;
 
 pub use command::StopOptions;
@@ -44,9 +48,10 @@ pub use removal::{Pruned, RemoveOptions};
 pub(crate) use service::event_attributes;
 pub use service::{Config, Containers, Dependencies};
 pub use spec::{
-    Bind, BlockDeviceLimit, ContainerSpec, DeviceMapping, EndpointWish, HealthCheck, HealthTest, LogOptions,
-    MountRequest, MountSource, NamespaceMode, NamespaceModes, NetworkMode, Propagation, Resources, RestartPolicy,
-    Rlimit, SeccompChoice, Security,
+    Bind, BlockDeviceLimit, ContainerSpec, DeviceMapping, DeviceRequest, EndpointWish, HealthCheck, HealthTest,
+    LogOptions, MountRequest, MountSource, NamespaceMode, NamespaceModes, NetworkMode, Propagation, Resources,
+    RestartPolicy, Rlimit, SeccompChoice, Security,
 };
 pub use state::{ContainerRecord, ContainerState, HealthProbe, HealthState, HealthStatus, Phase, ResolvedMount};
+pub use step::{Step, StepSpec};
 pub use wait::{WaitCondition, WaitResult, Waiter};

@@ -1,35 +1,69 @@
 // SPDX-License-Identifier: MIT
-//! Decides a container's mounts when it is created: which volumes, which directories of the host, in what mode.
+//! Decides a container's mounts when it is created: which volumes, which directories of the host, which images, in what mode.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use hyperbox_types::VolumeName;
 
 use super::{Bind, ContainerSpec, MountSource, ResolvedMount};
+use crate::image::{ImageRecord, Images, LayerLease};
 use crate::seam::{Host, PathKind};
+use crate::volume::Wanted;
 use crate::{Result, ServiceError, random};
-
-/// A volume that has to exist before the container does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct WantedVolume {
-    pub name: VolumeName,
-    pub labels: std::collections::BTreeMap<String, String>,
-    pub anonymous: bool,
-}
 
 /// Mounts, and the volumes they need.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub mounts: Vec<ResolvedMount>,
-    pub volumes: Vec<WantedVolume>,
+    pub volumes: Vec<Wanted>,
+}
+
+/// The images that a container mounts, by what they are asked for. Their layers stay as long as this is kept.
+#[derive(Debug, Default)]
+pub(super) struct MountedImages(BTreeMap<String, (Arc<ImageRecord>, LayerLease)>);
+
+impl MountedImages {
+    /// Finds the images.
+    ///
+    /// # Errors
+    /// `NotFound`, `InvalidArgument`.
+    pub(super) async fn find(spec: &ContainerSpec, images: &Images) -> Result<Self> {
+        let mut found = BTreeMap::new();
+        for mount in &spec.mounts {
+            if let MountSource::Image { reference, .. } = &mount.source {
+                found.insert(reference.clone(), images.get_leased(reference).await?);
+            }
+        }
+        Ok(Self(found))
+    }
+
+    fn mount(&self, reference: &str, target: PathBuf, subpath: &Path) -> Result<ResolvedMount> {
+        let (image, _) = self
+            .0
+            .get(reference)
+            .ok_or_else(|| ServiceError::not_found(format!("No such image: {reference}")))?;
+        Ok(ResolvedMount::Image {
+            reference: reference.to_owned(),
+            image: image.id.clone(),
+            layers: image.layers.iter().map(|layer| layer.diff_id.clone()).collect(),
+            target,
+            subpath: subpath.to_owned(),
+        })
+    }
 }
 
 /// Decides the mounts. Creates nothing but missing directories of the host for `-v`.
 ///
 /// # Errors
 /// `InvalidArgument` for relative or repeated targets and missing sources, with Docker's texts.
-pub(super) fn plan(spec: &ContainerSpec, mountpoint: impl Fn(&VolumeName) -> PathBuf, host: &dyn Host) -> Result<Plan> {
+pub(super) fn plan(
+    spec: &ContainerSpec,
+    images: &MountedImages,
+    mountpoint: impl Fn(&VolumeName) -> PathBuf,
+    host: &dyn Host,
+) -> Result<Plan> {
     let mut plan = Plan::default();
     let mut targets = BTreeSet::new();
     for request in &spec.mounts {
@@ -43,14 +77,21 @@ pub(super) fn plan(spec: &ContainerSpec, mountpoint: impl Fn(&VolumeName) -> Pat
         let read_only = request.read_only;
         let mount = match &request.source {
             MountSource::Bind(bind) => bind_mount(bind, target, read_only, host)?,
-            MountSource::Volume { name, no_copy, labels } => {
+            MountSource::Volume {
+                name,
+                no_copy,
+                labels,
+                options,
+                subpath,
+            } => {
                 let (name, anonymous) = match name {
                     Some(name) => (name.clone(), false),
                     None => (anonymous_name()?, true),
                 };
-                plan.volumes.push(WantedVolume {
+                plan.volumes.push(Wanted {
                     name: name.clone(),
                     labels: labels.clone(),
+                    options: options.clone(),
                     anonymous,
                 });
                 let source = mountpoint(&name);
@@ -60,9 +101,12 @@ pub(super) fn plan(spec: &ContainerSpec, mountpoint: impl Fn(&VolumeName) -> Pat
                     target,
                     read_only,
                     anonymous,
-                    populate: !no_copy,
+                    // A part of a volume has to be there: what is filled is the whole.
+                    populate: !no_copy && subpath.as_os_str().is_empty(),
+                    subpath: subpath.clone(),
                 }
             }
+            MountSource::Image { reference, subpath } => images.mount(reference, target, subpath)?,
             MountSource::Tmpfs { size, mode, options } => {
                 let mut options = options.clone();
                 options.extend(size.map(|size| format!("size={}", size.0)));
@@ -83,9 +127,10 @@ pub(super) fn plan(spec: &ContainerSpec, mountpoint: impl Fn(&VolumeName) -> Pat
             continue;
         }
         let name = anonymous_name()?;
-        plan.volumes.push(WantedVolume {
+        plan.volumes.push(Wanted {
             name: name.clone(),
             labels: Default::default(),
+            options: Default::default(),
             anonymous: true,
         });
         let source = mountpoint(&name);
@@ -96,6 +141,7 @@ pub(super) fn plan(spec: &ContainerSpec, mountpoint: impl Fn(&VolumeName) -> Pat
             read_only: false,
             anonymous: true,
             populate: true,
+            subpath: PathBuf::new(),
         };
         plan.mounts.push(mount);
     }

@@ -91,22 +91,30 @@ pub(super) fn settle_networks(networks: &Networks, spec: &mut ContainerSpec) -> 
         settled.insert(primary.to_owned(), EndpointWish::default());
     }
     spec.networks = settled;
-    if spec.networks.len() > 1 && spec.networks.contains_key("none") {
-        return Err(ServiceError::invalid(PRIVATE));
-    }
-    let of_host = spec.network == NetworkMode::Host;
-    if of_host && spec.networks.keys().any(|name| name != "host") {
-        return Err(ServiceError::invalid(SHARED));
-    }
-    if !of_host && spec.networks.contains_key("host") {
-        return Err(ServiceError::invalid(HOST));
-    }
     for (name, wish) in &spec.networks {
         if let Ok(record) = networks.get(name) {
             check_wish(&record, wish)?;
         }
     }
     Ok(())
+}
+
+/// Refuses networks that cannot be combined: a container can wish for them, but not start with them, as with Docker.
+pub(super) fn check_modes(spec: &ContainerSpec) -> Result<()> {
+    let several = spec.networks.len() > 1;
+    let of_host = spec.network == NetworkMode::Host;
+    let conflict = if several && spec.networks.contains_key("none") {
+        PRIVATE
+    } else if of_host && spec.networks.keys().any(|name| name != "host")
+        || several && spec.networks.contains_key("host")
+    {
+        SHARED
+    } else if !of_host && spec.networks.contains_key("host") {
+        HOST
+    } else {
+        return Ok(());
+    };
+    Err(ServiceError::invalid(conflict).in_context("failed to set up container networking"))
 }
 
 /// Refuses what cannot be wished of a network.

@@ -12,9 +12,8 @@ use hyperbox_types::{ByteSize, ContainerId, ErrorKind, RootMount};
 use tokio::io::{AsyncWriteExt, duplex};
 use tokio::sync::watch;
 
-use super::actor::Actor;
 use super::command::Command;
-use super::launch::log_target;
+use super::log;
 use super::{ContainerRecord, Containers, Phase, Resources, RestartPolicy, oci};
 use crate::exec::ExecSpec;
 use crate::seam::{ActiveKey, AttachIo, FileChange, LinkCounters, LogQuery, LogStream, ProcessInfo, Task, TaskError};
@@ -177,7 +176,7 @@ impl Containers {
     /// `Unsupported` when its log driver keeps none.
     pub async fn logs(&self, reference: &str, query: LogQuery) -> Result<LogStream> {
         let record = self.get(reference)?;
-        let target = log_target(&record, &self.directory(&record.id))?;
+        let target = log::place(&record, &self.directory(&record.id));
         if target == LogTarget::None {
             return Err(ServiceError::new(
                 ErrorKind::Unsupported,
@@ -218,10 +217,10 @@ impl Containers {
     /// `NotFound`.
     pub fn log_path(&self, reference: &str) -> Result<Option<PathBuf>> {
         let record = self.get(reference)?;
-        match log_target(&record, &self.directory(&record.id))? {
-            LogTarget::JsonFile { path, .. } => Ok(Some(path)),
-            LogTarget::None => Ok(None),
-        }
+        Ok(match log::place(&record, &self.directory(&record.id)) {
+            LogTarget::JsonFile { path, .. } => Some(path),
+            LogTarget::None => None,
+        })
     }
 
     /// Returns the directory of a container's own files.
@@ -241,7 +240,14 @@ impl Containers {
         let cgroup = match task.stats().await {
             Ok(cgroup) => cgroup,
             // It ended just now.
-            Err(error) if error.kind == ErrorKind::NotFound || error.kind == ErrorKind::Unavailable => return Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ErrorKind::NotFound | ErrorKind::Unavailable | ErrorKind::FailedPrecondition | ErrorKind::Conflict
+                ) =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(mechanism("cannot read counters", error)),
         };
         let host = &self.inner.with.host;
@@ -316,8 +322,19 @@ impl Containers {
             options: Box::new(options),
             reply,
         })
-        .await?;
-        Ok(Vec::new())
+        .await
+    }
+
+    /// Judges limits by themselves, whatever container they are for.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, as those of [`Containers::update`].
+    pub fn judge_update(&self, wished: &Resources) -> Result<()> {
+        let host = &self.inner.with.host;
+        let mut wished = wished.clone();
+        oci::discard_unsupported(&mut wished, host.as_ref());
+        super::cpuset::validate(&wished, || host.processor_sets())?;
+        oci::validate_update(&wished, host.online_cpus())
     }
 
     /// Returns the task of a running container.
@@ -336,107 +353,4 @@ impl Containers {
 
 fn mechanism(doing: &str, error: TaskError) -> ServiceError {
     ServiceError::from_mechanism(doing, error.kind, error)
-}
-
-impl Actor {
-    pub(super) async fn update(&mut self, options: UpdateOptions) -> Result<()> {
-        let mut spec = self.record.spec.clone();
-        merge_limits(&mut spec.resources, options.resources);
-        if let Some(restart) = options.restart {
-            if spec.auto_remove && restart != RestartPolicy::Never {
-                return Err(ServiceError::invalid(
-                    "Restart policy cannot be updated because AutoRemove is enabled for the container",
-                ));
-            }
-            spec.restart = restart;
-        }
-        let host = Arc::clone(&self.inner.with.host);
-        super::cpuset::validate(&spec.resources, &host.processor_sets())?;
-        oci::validate_resources(&spec.resources, host.online_cpus())?;
-        if self.life.state.phase.is_alive() {
-            let mut resources = oci::resources_to_oci(&spec.resources, &[], spec.security.privileged, host.as_ref())?;
-            // Device rules are decided at the start and stay.
-            if let Some(map) = resources.as_object_mut() {
-                map.remove("devices");
-            }
-            let task = self.running_task()?;
-            task.update(resources.to_string())
-                .await
-                .map_err(|error| mechanism(&format!("Cannot update container {}", self.record.id), error))?;
-        }
-        let old = std::mem::replace(&mut self.record.spec, spec);
-        let old_document = options
-            .door_document
-            .map(|document| std::mem::replace(&mut self.record.door_document, document));
-        if let Err(error) = self.try_persist() {
-            self.record.spec = old;
-            if let Some(document) = old_document {
-                self.record.door_document = document;
-            }
-            return Err(error);
-        }
-        self.refresh();
-        self.inner.publish("update", &self.record, []);
-        Ok(())
-    }
-}
-
-/// Takes over the limits that are set.
-fn merge_limits(into: &mut Resources, from: Resources) {
-    // A processor limit in one form replaces the other form.
-    if from.nano_cpus.is_some_and(|nano| nano > 0) {
-        into.cpu_period = None;
-        into.cpu_quota = None;
-    }
-    if from.cpu_quota.is_some() || from.cpu_period.is_some() {
-        into.nano_cpus = None;
-    }
-    macro_rules! take {
-        ($($field:ident),*) => { $(if from.$field.is_some() { into.$field = from.$field; })* };
-    }
-    take!(
-        memory,
-        memory_swap,
-        memory_reservation,
-        memory_swappiness,
-        nano_cpus,
-        cpu_shares,
-        cpu_period,
-        cpu_quota,
-        cpu_realtime_period,
-        cpu_realtime_runtime,
-        cpuset_cpus,
-        cpuset_mems,
-        pids,
-        block_weight
-    );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_set_limits_change() {
-        let mut limits = Resources {
-            memory: Some(ByteSize(1)),
-            cpu_quota: Some(5),
-            ..Resources::default()
-        };
-        merge_limits(
-            &mut limits,
-            Resources {
-                nano_cpus: Some(7),
-                pids: Some(3),
-                ..Resources::default()
-            },
-        );
-        let expected = Resources {
-            memory: Some(ByteSize(1)),
-            nano_cpus: Some(7),
-            pids: Some(3),
-            ..Resources::default()
-        };
-        assert_eq!(limits, expected);
-    }
 }

@@ -4,13 +4,16 @@
 //! A provider may be frozen: its namespaces are there all the same. It is looked up at every start, as it may have been started
 //! anew or removed.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use hyperbox_types::ErrorKind;
+use hyperbox_types::{ContainerId, ErrorKind, VolumeName};
 
+use super::actor::Actor;
 use super::service::Inner;
 use super::spec::NamespaceProvider;
-use super::{ContainerRecord, NamespaceMode, NetworkMode};
+use super::{ContainerRecord, NamespaceMode, NetworkMode, ResolvedMount, oci};
 use crate::{Result, ServiceError};
 
 /// The providers of one container, all of them alive.
@@ -38,6 +41,68 @@ impl Providers {
         };
         Ok(Self { pid, ipc, network })
     }
+}
+
+impl Actor {
+    /// A container in another one's network is called as that one is, as with Docker.
+    pub(super) fn take_names(&mut self, providers: &Providers) {
+        let Some(provider) = &providers.network else { return };
+        let Ok(other) = find(&self.inner, provider.id.as_str()) else {
+            return;
+        };
+        let spec = &mut self.record.spec;
+        oci::hostname(&other).clone_into(&mut spec.hostname);
+        spec.domainname.clone_from(&other.spec.domainname);
+    }
+}
+
+impl Actor {
+    /// Decides what is mounted for images and for volumes with options. Others with such volumes wait until this start is known to
+    /// everybody.
+    pub(super) async fn mount_sources(&mut self) -> Result<oci::MountSources> {
+        let elsewhere = |volume: &VolumeName| where_running(&self.inner, &self.record.id, volume);
+        let with = &self.inner.with;
+        let mounted = with.volumes.mounts_for(&self.record, elsewhere).await?;
+        self.volume_turn = mounted.turn;
+        let mut images = BTreeMap::new();
+        for mount in &self.record.mounts {
+            let ResolvedMount::Image {
+                reference,
+                layers,
+                target,
+                subpath,
+                ..
+            } = mount
+            else {
+                continue;
+            };
+            let view = with.snapshotter.view(layers).map_err(|error| {
+                ServiceError::from_mechanism(format!("cannot mount image {reference}"), error.kind(), error)
+            })?;
+            with.volumes.check_part(reference, &view, subpath)?;
+            images.insert(target.clone(), view);
+        }
+        Ok(oci::MountSources {
+            volumes: mounted.by_name,
+            images,
+        })
+    }
+}
+
+/// Finds where another running container has a volume, as a path of the host.
+fn where_running(inner: &Inner, own: &ContainerId, volume: &VolumeName) -> Option<PathBuf> {
+    let others = inner.table.all();
+    let others = others.iter().filter(|handle| handle.id != *own);
+    let mut running = others.filter_map(|handle| handle.snapshot.borrow().record.clone());
+    running.find_map(|record| {
+        let target = record.mounts.iter().find_map(|mount| match mount {
+            ResolvedMount::Volume { name, target, .. } if name == volume => Some(target),
+            _ => None,
+        })?;
+        let root = PathBuf::from(format!("/proc/{}/root", record.state.pid));
+        let alive = record.state.phase.is_alive() && record.state.pid != 0;
+        alive.then(|| root.join(target.strip_prefix("/").unwrap_or(target)))
+    })
 }
 
 /// Refuses a container that wants the processes or the memory of one that does not exist. Whose network it joins is looked at when it

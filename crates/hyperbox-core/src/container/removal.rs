@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::actor::Actor;
 use super::command::Command;
-use super::launch::log_target;
+use super::log;
 use super::{ContainerRecord, Containers, Phase};
 use crate::seam::{ActiveKey, Change, Table};
 use crate::volume::Claimed;
@@ -107,26 +107,13 @@ impl Actor {
         failpoint!("remove.after-mark");
         let inner = Arc::clone(&self.inner);
         let id = self.record.id.clone();
-        let mut failures = Vec::new();
-        if let Err(error) = inner.with.tasks.discard(&id).await {
-            failures.push(error.to_string());
-        }
+        // The supervisor takes the cgroups away meanwhile; what else there is does not wait for that.
+        let (discarded, mut failures) = tokio::join!(inner.with.tasks.discard(&id), self.remove_files());
+        self.mark("remains of the run removed");
         let endpoints = std::mem::take(&mut self.life.leaving);
         inner.with.networks.release(&id, &endpoints).await;
         failpoint!("remove.after-task");
-        if let Err(error) = inner.with.snapshotter.remove(&ActiveKey(id.clone())).await {
-            failures.push(error.to_string());
-        }
-        failpoint!("remove.after-snapshot");
-        let directory = inner.config.containers_dir.join(id.as_str());
-        if let Ok(target) = log_target(&self.record, &directory)
-            && let Err(error) = inner.with.tasks.remove_logs(&target).await
-        {
-            failures.push(error.to_string());
-        }
-        if let Err(error) = inner.with.host.remove_directory(&directory) {
-            failures.push(error.to_string());
-        }
+        failures.extend(discarded.err().map(|error| error.to_string()));
         if failures.is_empty() {
             match self.erase_record().await {
                 Ok(()) => return Ok(()),
@@ -140,6 +127,27 @@ impl Actor {
             self.record.name,
             failures.join("; ")
         ))
+    }
+
+    /// Removes writable layer, log and directory; returns what resisted.
+    async fn remove_files(&self) -> Vec<String> {
+        let inner = &self.inner;
+        let id = &self.record.id;
+        let mut failures = Vec::new();
+        if let Err(error) = inner.with.snapshotter.remove(&ActiveKey(id.clone())).await {
+            failures.push(error.to_string());
+        }
+        failpoint!("remove.after-snapshot");
+        let directory = inner.config.containers_dir.join(id.as_str());
+        let target = log::place(&self.record, &directory);
+        if let Err(error) = inner.with.tasks.remove_logs(&target).await {
+            failures.push(error.to_string());
+        }
+        if let Err(error) = inner.with.host.remove_directory(&directory) {
+            failures.push(error.to_string());
+        }
+        self.mark("files removed");
+        failures
     }
 
     /// Forgets the container and its anonymous volumes in one transaction.

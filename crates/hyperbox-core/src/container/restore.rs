@@ -30,8 +30,7 @@ impl Containers {
     /// # Errors
     /// When the records cannot be read; a single unreadable record is logged and left alone.
     pub async fn restore(&self) -> Result<()> {
-        let records = self.load()?;
-        let known: HashSet<ContainerId> = records.iter().map(|record| record.id.clone()).collect();
+        let (records, known) = self.load()?;
         self.collect_remains(&known).await;
         let mut ready = Vec::new();
         for record in records {
@@ -47,13 +46,18 @@ impl Containers {
         Ok(())
     }
 
-    fn load(&self) -> Result<Vec<ContainerRecord>> {
+    /// Returns the containers, and the ids of all records: one that this build cannot read is no reason to throw its container away.
+    fn load(&self) -> Result<(Vec<ContainerRecord>, HashSet<ContainerId>)> {
         let rows = self
             .inner
             .with
             .records
             .load(Table::Containers)
             .map_err(|error| ServiceError::from_mechanism("cannot read containers", error.kind, error))?;
+        let known = rows
+            .iter()
+            .filter_map(|(key, _)| ContainerId::parse(key).ok())
+            .collect();
         let mut records = Vec::with_capacity(rows.len());
         for (key, json) in rows {
             match serde_json::from_str::<ContainerRecord>(&json) {
@@ -61,7 +65,7 @@ impl Containers {
                 Err(error) => warn!(container = key, %error, "unreadable container record left alone"),
             }
         }
-        Ok(records)
+        Ok((records, known))
     }
 
     async fn revive(&self, record: ContainerRecord) -> Ready {

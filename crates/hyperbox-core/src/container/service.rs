@@ -7,16 +7,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyperbox_types::{ContainerId, ContainerName, Signal};
+use hyperbox_types::{ContainerId, ContainerName, DiffId, ImageId, Signal};
 use tokio::sync::oneshot;
 
 use super::command::{Command, StopOptions};
 use super::table::{Handle, Table};
-use super::{ContainerRecord, ContainerSpec, Phase, RestartPolicy, WaitCondition, Waiter};
+use super::{ContainerRecord, ContainerSpec, Phase, ResolvedMount, RestartPolicy, WaitCondition, Waiter};
 use crate::event::{EventKind, Events};
 use crate::image::{ImageUser, ImageUsers, Images};
 use crate::network::Networks;
 use crate::seam::{ContainerFiles, Host, Records, RuntimeVersion, Snapshotter, TaskRuntime};
+use crate::trace::Trace;
 use crate::volume::Volumes;
 use crate::{Result, ServiceError};
 
@@ -93,13 +94,7 @@ impl Containers {
             let Some(inner) = inner.upgrade() else {
                 return Vec::new();
             };
-            let user = |record: Arc<ContainerRecord>| ImageUser {
-                container: record.id.short().to_owned(),
-                running: record.state.phase.is_alive(),
-                image: record.image_id.clone(),
-                layers: record.layers.clone(),
-            };
-            Self { inner }.list().into_iter().map(user).collect()
+            Self { inner }.list().iter().flat_map(|record| uses(record)).collect()
         })
     }
 
@@ -143,7 +138,16 @@ impl Containers {
     /// `NotModified` when it runs; `InvalidArgument` and a command fault when its command cannot be executed; whatever else
     /// prevents it.
     pub async fn start(&self, reference: &str) -> Result<()> {
-        self.ask(reference, |reply| Command::Start { reply }).await
+        self.ask(reference, |reply| Command::Start { trace: None, reply }).await
+    }
+
+    /// [`Containers::start`] that notes when what was done, until the container has ended and, if it removes itself, is gone.
+    ///
+    /// # Errors
+    /// Those of starting.
+    pub async fn start_traced(&self, reference: &str, trace: Trace) -> Result<()> {
+        let trace = Some(trace);
+        self.ask(reference, |reply| Command::Start { trace, reply }).await
     }
 
     /// Stops a container and waits for its end: the polite signal, then, when the patience is over, `SIGKILL`.
@@ -268,6 +272,23 @@ impl Inner {
             .events
             .publish(EventKind::Container, action, record.id.as_str(), attributes);
     }
+}
+
+/// Tells which images a container uses: its own, and those that it mounts.
+fn uses(record: &ContainerRecord) -> Vec<ImageUser> {
+    let user = |image: &ImageId, layers: &[DiffId]| ImageUser {
+        container: record.id.short().to_owned(),
+        running: record.state.phase.is_alive(),
+        image: image.clone(),
+        layers: layers.to_vec(),
+    };
+    let mounted = record.mounts.iter().filter_map(|mount| match mount {
+        ResolvedMount::Image { image, layers, .. } => Some(user(image, layers)),
+        _ => None,
+    });
+    std::iter::once(user(&record.image_id, &record.layers))
+        .chain(mounted)
+        .collect()
 }
 
 /// Returns what every event of a container tells: labels, image, name.

@@ -107,6 +107,20 @@ pub struct ContainerSpec {
     pub oom_score_adjustment: Option<i32>,
     /// OCI annotations.
     pub annotations: BTreeMap<String, String>,
+    /// Devices by what they can do.
+    pub device_requests: Vec<DeviceRequest>,
+}
+
+/// Devices that are asked for by what they can do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceRequest {
+    /// Who knows them; anybody who can do it when empty.
+    pub driver: String,
+    /// Which ones.
+    pub ids: Vec<String>,
+    /// What they can do: all words of one of the lists.
+    pub capabilities: Vec<Vec<String>>,
 }
 
 impl Default for ContainerSpec {
@@ -156,6 +170,7 @@ impl Default for ContainerSpec {
             runtime: String::new(),
             oom_score_adjustment: None,
             annotations: BTreeMap::new(),
+            device_requests: Vec::new(),
         }
     }
 }
@@ -185,6 +200,19 @@ pub enum MountSource {
         no_copy: bool,
         /// Labels for a volume that is made now.
         labels: BTreeMap<String, String>,
+        /// Options of the driver for a volume that is made now.
+        #[serde(default)]
+        options: BTreeMap<String, String>,
+        /// What is mounted of it, relative to its directory; all of it when empty.
+        #[serde(default)]
+        subpath: PathBuf,
+    },
+    /// The files of an image, read-only.
+    Image {
+        /// Its name or id.
+        reference: String,
+        /// What is mounted of it, relative to its root; all of it when empty.
+        subpath: PathBuf,
     },
     /// Memory.
     Tmpfs {
@@ -273,6 +301,8 @@ pub struct EndpointWish {
     pub links: Vec<(String, String)>,
     /// Options for the driver.
     pub options: BTreeMap<String, String>,
+    /// Whether the client sent options, even none: told to clients that ask.
+    pub options_sent: bool,
     /// The network with the highest one gives the default route.
     pub gateway_priority: i64,
 }
@@ -311,6 +341,8 @@ pub struct Resources {
     pub pids: Option<i64>,
     /// Relative weight of block input and output, 10 to 1000.
     pub block_weight: Option<u16>,
+    /// Relative weights of single devices; the rate is the weight, 10 to 1000.
+    pub block_weight_devices: Vec<BlockDeviceLimit>,
     /// Bytes a second read from devices.
     pub block_read_bytes: Vec<BlockDeviceLimit>,
     /// Bytes a second written to devices.
@@ -358,6 +390,8 @@ pub struct Security {
     pub read_only_paths: Option<Vec<String>>,
     /// Leave masked and read-only paths out altogether (`systempaths=unconfined`).
     pub system_paths_unconfined: bool,
+    /// Whether the container may change its control groups; privileged ones may where nothing is said.
+    pub writable_cgroups: Option<bool>,
 }
 
 /// A system call filter.

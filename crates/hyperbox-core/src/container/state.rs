@@ -163,6 +163,23 @@ pub enum ResolvedMount {
         anonymous: bool,
         /// Whether the image's content is copied into an empty volume.
         populate: bool,
+        /// What is mounted of it, relative to its directory; all of it when empty.
+        #[serde(default, skip_serializing_if = "is_empty")]
+        subpath: PathBuf,
+    },
+    /// The files of an image, read-only.
+    Image {
+        /// What it was asked for by.
+        reference: String,
+        /// Which one it is.
+        image: ImageId,
+        /// Its layers, lowest first.
+        layers: Vec<DiffId>,
+        /// In the container.
+        target: PathBuf,
+        /// What is mounted of it, relative to its root; all of it when empty.
+        #[serde(default, skip_serializing_if = "is_empty")]
+        subpath: PathBuf,
     },
     /// Memory.
     Tmpfs {
@@ -179,9 +196,16 @@ impl ResolvedMount {
     /// Returns where it is in the container.
     pub fn target(&self) -> &std::path::Path {
         match self {
-            Self::Bind { target, .. } | Self::Volume { target, .. } | Self::Tmpfs { target, .. } => target,
+            Self::Bind { target, .. }
+            | Self::Volume { target, .. }
+            | Self::Image { target, .. }
+            | Self::Tmpfs { target, .. } => target,
         }
     }
+}
+
+fn is_empty(path: &std::path::Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 /// A container as it is kept in the record store.

@@ -7,7 +7,7 @@
 use hyperbox_types::ImageReference;
 use serde::{Deserialize, Serialize};
 
-use super::fetch::{Source, progress_channel};
+use super::fetch::{Blobs, Source, progress_channel};
 use super::manifest::{self, CONFIG_LIMIT, ParsedManifest};
 use super::service::{Images, registry_failure};
 use crate::seam::{Credentials, Descriptor};
@@ -41,6 +41,14 @@ pub struct DistributionPlatform {
     pub variant: String,
 }
 
+/// What the registry says of a manifest that it lacks is told alone here, other than in a pull.
+fn without_name(error: ServiceError) -> ServiceError {
+    match error.message().split_once(" not found: ") {
+        Some((named, told)) if named.starts_with("manifest for ") => ServiceError::not_found(told),
+        _ => error,
+    }
+}
+
 impl Images {
     /// Asks the registry about an image. Cancel-safe; changes nothing.
     ///
@@ -55,14 +63,13 @@ impl Images {
         let top = registry
             .manifest(reference, credentials)
             .await
-            .map_err(|error| registry_failure("inspect", error))?;
+            .map_err(|error| without_name(registry_failure("inspect", error)))?;
         let parsed = manifest::parse(&top.descriptor.media_type, &top.bytes)
             .map_err(|error| ServiceError::from_mechanism("cannot use the manifest", error.kind(), error))?;
         let platforms = match parsed {
             ParsedManifest::Index(_) => index_platforms(&top.bytes),
             ParsedManifest::Image(image) => {
                 let lease = self.inner.leases.open().await;
-                lease.protect([image.config.digest.clone()], []).await;
                 // Nobody looks at the progress of so little.
                 let (progress, _receiver) = progress_channel();
                 let source = Source {
@@ -70,9 +77,12 @@ impl Images {
                     reference,
                     credentials,
                     progress: &progress,
+                    lease: &lease,
+                    delta: None,
+                    blobs: Blobs::None,
                 };
-                let bytes = source.small_blob(&image.config, CONFIG_LIMIT).await?;
-                let platform: DistributionPlatform = serde_json::from_slice(&bytes).unwrap_or_default();
+                let config = source.small_blob(&image.config, CONFIG_LIMIT).await?;
+                let platform: DistributionPlatform = serde_json::from_slice(&config.bytes).unwrap_or_default();
                 let known = !platform.os.is_empty() || !platform.architecture.is_empty();
                 known.then_some(platform).into_iter().collect()
             }

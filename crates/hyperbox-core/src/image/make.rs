@@ -5,9 +5,11 @@
 //! snapshotter; configuration and manifest follow; one transaction publishes the image. A lease protects all of it until then, and
 //! what a crash leaves has no record and is collected at the next start.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::path::Path;
+mod built;
+mod document;
+mod from_url;
+mod spool;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,13 +19,16 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::archive::{Spool, Spooled};
-use super::fetch::{ChunkReader, stored, unpacked};
+pub use self::built::{BuiltImage, LayerHolder};
+use self::document::configuration;
+use self::spool::Content;
+pub(super) use self::spool::{SpooledLayer, spool_layer};
+use super::archive::Spool;
+use super::fetch::{ChunkReader, brought, stored, unpacked};
 use super::manifest::{self, ParsedManifest, media_type};
-use super::pull::store_manifest;
+use super::pull::store_document;
 use super::record::{ImageLayer, ImageRecord, assemble, parse_configuration};
-use super::{HistoryEntry, ImageConfig, Images};
-use crate::container::{HealthCheck, HealthTest};
+use super::{ImageConfig, Images};
 use crate::seam::Descriptor;
 use crate::time::Timestamp;
 use crate::{Result, ServiceError, failpoint};
@@ -43,6 +48,17 @@ pub struct NewImage {
     pub platform: Option<Platform>,
     /// Its name.
     pub name: Option<ImageReference>,
+    /// The container that it is made of.
+    pub made_from: Option<MadeFrom>,
+}
+
+/// A container that an image was made of, as it is kept in the image's configuration (`container`, `container_config`).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MadeFrom {
+    /// Its id.
+    pub container: String,
+    /// Its configuration in the form of Docker's API.
+    pub config: Value,
 }
 
 impl Images {
@@ -55,10 +71,10 @@ impl Images {
         S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
     {
         let id = self.make(None, archive, image.clone()).await?;
-        self.publish("import", &id, &id.to_string());
         if let Some(name) = &image.name {
             self.publish("tag", &id, &name.familiar());
         }
+        self.publish("import", &id, &id.to_string());
         Ok(id)
     }
 
@@ -84,6 +100,30 @@ impl Images {
     where
         S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
     {
+        let lease = match &parent {
+            Some(parent) => self.lease(parent).await?,
+            None => self.inner.leases.open().await,
+        };
+        let made = self.make_under(parent, layer, image, &lease).await;
+        if let Err(error) = &made {
+            // What is being committed would come after the collection that gives everything back.
+            lease.settle().await;
+            drop(lease);
+            self.give_back_after(error).await;
+        }
+        made
+    }
+
+    async fn make_under<S>(
+        &self,
+        parent: Option<Arc<ImageRecord>>,
+        layer: S,
+        image: NewImage,
+        lease: &super::LayerLease,
+    ) -> Result<ImageId>
+    where
+        S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
+    {
         let directory = Spool::create(&self.inner.with.spool_dir)?;
         let (sender, receiver) = mpsc::channel(16);
         let target = directory.path.join("layer");
@@ -93,33 +133,21 @@ impl Images {
                 .await
                 .map_err(|error| ServiceError::internal("spooling was interrupted").with_source(error))?
         };
-        let (spooled, media_type) = crate::container::fed(layer, sender, spooling).await?;
-        let lease = match &parent {
-            Some(parent) => self.lease(parent).await,
-            None => self.inner.leases.open().await,
+        let spooled = crate::container::fed(layer, sender, spooling).await?;
+        // An import has its layer, whatever is in it.
+        let content = if image.made_from.is_some() {
+            spooled.content
+        } else {
+            Content::Something
         };
-        lease.protect([spooled.digest.clone()], []).await;
-        self.store_blob(&spooled.digest, &spooled).await?;
-        let with = &self.inner.with;
-        let file = with.content.open(&spooled.digest).map_err(stored)?;
-        let staged = with.snapshotter.stage_layer(Box::new(file)).await.map_err(unpacked)?;
-        let diff_id = staged.diff_id().clone();
-        lease.protect([], [diff_id.clone()]).await;
-        tokio::task::spawn_blocking(move || staged.commit())
-            .await
-            .map_err(|error| ServiceError::internal("unpacking was interrupted").with_source(error))?
-            .map_err(unpacked)?;
-        let layer = ImageLayer {
-            diff_id,
-            blob: Descriptor {
-                media_type: media_type.to_owned(),
-                digest: spooled.digest,
-                size: spooled.size,
-                annotations: std::collections::BTreeMap::new(),
-            },
+        let layer = match content {
+            Content::Something => Some(self.store_layer(spooled, lease).await?),
+            Content::Nothing => None,
         };
-        let mut record = self.store_documents(parent.as_deref(), layer, &image, &lease).await?;
+        let mut record = self.store_documents(parent.as_deref(), layer, &image, lease).await?;
         record.size = self.unpacked_size(&record).await?;
+        record.parent = parent.map(|parent| parent.id.clone());
+        record.tagged_at = image.name.is_some().then(Timestamp::now);
         let id = record.id.clone();
         failpoint!("commit.before-record");
         self.publish_image(record, image.name.as_ref(), None).await?;
@@ -127,17 +155,52 @@ impl Images {
         Ok(id)
     }
 
+    /// Puts a layer into the content store and, unpacked, into the snapshotter.
+    async fn store_layer(&self, spooled: SpooledLayer, lease: &super::LayerLease) -> Result<ImageLayer> {
+        let SpooledLayer {
+            file: spooled,
+            media_type,
+            ..
+        } = spooled;
+        lease.protect([spooled.digest.clone()], []).await;
+        self.store_blob(&spooled.digest, &spooled, lease).await?;
+        let with = &self.inner.with;
+        let file = with.content.open(&spooled.digest).map_err(stored)?;
+        let staged = with.snapshotter.stage_layer(Box::new(file)).await.map_err(brought)?;
+        let diff_id = staged.diff_id().clone();
+        lease.protect([], [diff_id.clone()]).await;
+        let committing = tokio::task::spawn_blocking(move || staged.commit());
+        lease
+            .during(committing)
+            .await?
+            .map_err(|error| ServiceError::internal("unpacking was interrupted").with_source(error))?
+            .map_err(unpacked)?;
+        Ok(ImageLayer {
+            diff_id,
+            blob: Descriptor {
+                media_type: media_type.to_owned(),
+                digest: spooled.digest,
+                size: spooled.size,
+                annotations: std::collections::BTreeMap::new(),
+            },
+        })
+    }
+
     /// Writes configuration and manifest.
     async fn store_documents(
         &self,
         parent: Option<&ImageRecord>,
-        layer: ImageLayer,
+        layer: Option<ImageLayer>,
         image: &NewImage,
         lease: &super::LayerLease,
     ) -> Result<ImageRecord> {
         let mut layers: Vec<ImageLayer> = parent.map(|parent| parent.layers.clone()).unwrap_or_default();
-        layers.push(layer);
-        let configuration = configuration(parent, &layers, image).to_string().into_bytes();
+        let content = match &layer {
+            Some(_) => Content::Something,
+            None => Content::Nothing,
+        };
+        layers.extend(layer);
+        let configuration = configuration(parent, &layers, image, content).to_string().into_bytes();
         let configured = describe(media_type::OCI_CONFIG, &configuration);
         let manifest = json!({
             "schemaVersion": 2,
@@ -151,18 +214,20 @@ impl Images {
         lease
             .protect([configured.digest.clone(), described.digest.clone()], [])
             .await;
-        store_manifest(self, &configured, &configuration).await?;
-        store_manifest(self, &described, &manifest).await?;
+        store_document(self, &configured, &configuration, lease).await?;
+        store_document(self, &described, &manifest, lease).await?;
         let ParsedManifest::Image(parsed) = manifest::parse(media_type::OCI_MANIFEST, &manifest)
             .map_err(|error| ServiceError::from_mechanism("cannot make the image", error.kind(), error))?
         else {
             return Err(ServiceError::internal("a manifest was made and read back as an index"));
         };
-        assemble(described, parsed, parse_configuration(&configuration)?, ByteSize(0))
+        let mut record = assemble(described, parsed, parse_configuration(&configuration)?, ByteSize(0))?;
+        record.elsewhere = self.left_behind(&record, None);
+        Ok(record)
     }
 }
 
-fn describe(media_type: &str, bytes: &[u8]) -> Descriptor {
+pub(super) fn describe(media_type: &str, bytes: &[u8]) -> Descriptor {
     Descriptor {
         media_type: media_type.to_owned(),
         digest: Digest::from_sha256(Sha256::digest(bytes).into()),
@@ -171,7 +236,7 @@ fn describe(media_type: &str, bytes: &[u8]) -> Descriptor {
     }
 }
 
-fn blob(descriptor: &Descriptor) -> Value {
+pub(super) fn blob(descriptor: &Descriptor) -> Value {
     json!({ "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size })
 }
 
@@ -186,181 +251,5 @@ fn as_oci(descriptor: &Descriptor) -> Descriptor {
     Descriptor {
         media_type: media_type.to_owned(),
         ..descriptor.clone()
-    }
-}
-
-/// Makes the configuration document (OCI image-spec `config.md`).
-fn configuration(parent: Option<&ImageRecord>, layers: &[ImageLayer], image: &NewImage) -> Value {
-    let platform = image
-        .platform
-        .clone()
-        .or_else(|| parent.map(|parent| parent.platform.clone()))
-        .unwrap_or_else(Platform::host);
-    let now = Timestamp::now();
-    let mut history: Vec<Value> = parent
-        .map(|parent| parent.history.iter().map(step).collect())
-        .unwrap_or_default();
-    history.push(step(&HistoryEntry {
-        created_at: Some(now),
-        created_by: image.created_by.clone(),
-        author: image.author.clone(),
-        comment: image.comment.clone(),
-        empty_layer: false,
-    }));
-    let mut document = json!({
-        "architecture": platform.architecture.as_str(),
-        "os": platform.os,
-        "created": now.to_string(),
-        "config": process(&image.config),
-        "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|layer| &layer.diff_id).collect::<Vec<_>>() },
-        "history": history,
-    });
-    for (key, value) in [
-        ("variant", platform.variant.as_deref().unwrap_or_default()),
-        ("author", &image.author),
-        ("comment", &image.comment),
-    ] {
-        if !value.is_empty() {
-            document[key] = json!(value);
-        }
-    }
-    document
-}
-
-fn step(entry: &HistoryEntry) -> Value {
-    let mut step = json!({});
-    if let Some(created) = entry.created_at {
-        step["created"] = json!(created.to_string());
-    }
-    for (key, value) in [
-        ("created_by", &entry.created_by),
-        ("author", &entry.author),
-        ("comment", &entry.comment),
-    ] {
-        if !value.is_empty() {
-            step[key] = json!(value);
-        }
-    }
-    if entry.empty_layer {
-        step["empty_layer"] = json!(true);
-    }
-    step
-}
-
-fn process(config: &ImageConfig) -> Value {
-    let set = |names: &[String]| -> Value { names.iter().map(|name| (name.clone(), json!({}))).collect() };
-    let mut document = json!({});
-    for (key, list) in [
-        ("Env", &config.env),
-        ("Cmd", &config.command),
-        ("Entrypoint", &config.entrypoint),
-        ("Shell", &config.shell),
-        ("OnBuild", &config.on_build),
-    ] {
-        if !list.is_empty() {
-            document[key] = json!(list);
-        }
-    }
-    for (key, names) in [("ExposedPorts", &config.exposed_ports), ("Volumes", &config.volumes)] {
-        if !names.is_empty() {
-            document[key] = set(names);
-        }
-    }
-    for (key, text) in [
-        ("User", config.user.as_str()),
-        ("WorkingDir", &config.working_dir),
-        ("StopSignal", config.stop_signal.as_deref().unwrap_or_default()),
-    ] {
-        if !text.is_empty() {
-            document[key] = json!(text);
-        }
-    }
-    if !config.labels.is_empty() {
-        document["Labels"] = json!(config.labels);
-    }
-    if let Some(check) = &config.health {
-        document["Healthcheck"] = health(check);
-    }
-    document
-}
-
-fn health(check: &HealthCheck) -> Value {
-    let test = match &check.test {
-        HealthTest::Inherit => Vec::new(),
-        HealthTest::Disabled => vec!["NONE".to_owned()],
-        HealthTest::Command(command) => [&["CMD".to_owned()], command.as_slice()].concat(),
-        HealthTest::Shell(line) => vec!["CMD-SHELL".to_owned(), line.clone()],
-    };
-    let mut document = json!({});
-    if !test.is_empty() {
-        document["Test"] = json!(test);
-    }
-    for (key, duration) in [
-        ("Interval", check.interval),
-        ("Timeout", check.timeout),
-        ("StartPeriod", check.start_period),
-        ("StartInterval", check.start_interval),
-    ] {
-        if let Some(duration) = duration {
-            document[key] = json!(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
-        }
-    }
-    if let Some(retries) = check.retries {
-        document["Retries"] = json!(retries);
-    }
-    document
-}
-
-/// Writes a layer to a file, compressed unless it is already; returns what the file is.
-fn spool_layer(mut source: impl Read, target: &Path) -> Result<(Spooled, &'static str)> {
-    let failed = |error: std::io::Error| {
-        let kind = crate::seam::io_kind(&error);
-        ServiceError::from_mechanism("cannot spool the layer", kind, error)
-    };
-    let mut start = Vec::with_capacity(4);
-    source.by_ref().take(4).read_to_end(&mut start).map_err(failed)?;
-    let (compressed, media_type) = match start.as_slice() {
-        [0x1f, 0x8b, ..] => (true, media_type::OCI_LAYER_GZIP),
-        [0x28, 0xb5, 0x2f, 0xfd] => (true, media_type::OCI_LAYER_ZSTD),
-        _ => (false, media_type::OCI_LAYER_GZIP),
-    };
-    let mut whole = std::io::Cursor::new(start).chain(source);
-    let mut file = Hashing {
-        file: File::create(target).map_err(failed)?,
-        hasher: Sha256::new(),
-        length: 0,
-    };
-    if compressed {
-        std::io::copy(&mut whole, &mut file).map_err(failed)?;
-    } else {
-        // Level 1: a quarter of the time of the default for a tenth more bytes. The header has no time, so equal layers are equal.
-        let mut encoder = flate2::GzBuilder::new().write(&mut file, flate2::Compression::fast());
-        std::io::copy(&mut whole, &mut encoder).map_err(failed)?;
-        encoder.finish().map_err(failed)?;
-    }
-    let spooled = Spooled {
-        path: target.to_owned(),
-        digest: Digest::from_sha256(file.hasher.finalize().into()),
-        size: ByteSize(file.length),
-    };
-    Ok((spooled, media_type))
-}
-
-struct Hashing {
-    file: File,
-    hasher: Sha256,
-    length: u64,
-}
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.file.write_all(bytes)?;
-        self.hasher.update(bytes);
-        self.length += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
     }
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! Pushing: all blobs, then the manifest, which makes the image visible in the registry.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use hyperbox_types::ImageReference;
+use hyperbox_types::{Digest, ImageReference};
 
 use super::fetch::{Progress, progress_channel, status, stored, tell, tell_end};
+use super::lease::LayerLease;
 use super::manifest::MANIFEST_LIMIT;
 use super::pull::run;
 use super::record::ImageRecord;
@@ -14,8 +16,17 @@ use super::service::{Images, ProgressStream, TransferProgress, registry_failure}
 use crate::seam::{Credentials, Descriptor, PushOutcome};
 use crate::{Result, ServiceError};
 
-/// How many blobs are uploaded at the same time.
+/// How many blobs are claimed or uploaded at the same time.
 const PARALLEL: usize = 4;
+
+/// What the registry that is pushed to said of blobs that are not here.
+#[derive(Debug, Default)]
+struct Claims {
+    /// It has them, so that they need not come.
+    granted: HashSet<Digest>,
+    /// They have to come, and to be sent.
+    refused: HashSet<Digest>,
+}
 
 impl Images {
     /// Pushes an image under its name. Failures are told in the course of it, also when there is no such image.
@@ -25,14 +36,14 @@ impl Images {
         run(receiver, async move {
             let status = format!("The push refers to repository [{}]", reference.repository());
             tell(&progress, TransferProgress::Status { id: None, status });
-            let pushed = match images.to_push(&reference) {
-                Ok(record) => {
-                    images
-                        .upload(&record, &reference, credentials.as_ref(), &progress)
-                        .await
-                }
-                Err(error) => Err(error),
+            let pushed = async {
+                let record = images.to_push(&reference)?;
+                let lease = images.lease(&record).await?;
+                images
+                    .upload(&record, &reference, credentials.as_ref(), (&progress, &lease))
+                    .await
             };
+            let pushed = pushed.await;
             if let Err(error) = pushed {
                 tell_end(&progress, TransferProgress::Failed(error)).await;
             }
@@ -55,19 +66,31 @@ impl Images {
         })
     }
 
-    async fn upload(
+    /// Uploads an image that a lease protects, whether it is in the list of images or not.
+    pub(super) async fn upload(
         &self,
         record: &ImageRecord,
         reference: &ImageReference,
         credentials: Option<&Credentials>,
-        progress: &Progress,
+        (progress, lease): (&Progress, &LayerLease),
     ) -> Result<()> {
-        let _lease = self.lease(record).await;
-        let mount_from = mount_sources(record, reference);
-        let layers = record.layers.iter().map(|layer| &layer.blob);
+        let sources = |blob: &Descriptor| mount_sources(record, reference, &blob.digest);
+        let claims = self.claim(record, reference, &sources, credentials, progress).await?;
+        // They are for the registry that is pushed to: others do not get them.
+        let own = credentials.map(|credentials| (reference.repository().host(), credentials));
+        let record = &self.whole(record, own, progress, lease, &claims.granted).await?;
+        // Nobody is told of the configuration, which is no layer.
+        let (silence, _nobody) = progress_channel();
+        let layers = record.layers.iter().map(|layer| (&layer.blob, progress));
+        // Two layers may have one blob.
+        let mut seen = HashSet::new();
         let uploads: Vec<_> = layers
-            .chain([&record.configuration])
-            .map(|blob| self.upload_blob(blob, reference, &mount_from, credentials, progress))
+            .filter(|(blob, _)| !claims.granted.contains(&blob.digest) && seen.insert(&blob.digest))
+            .chain([(&record.configuration, &silence)])
+            .map(|(blob, progress)| {
+                let mount_from = (!claims.refused.contains(&blob.digest)).then(|| sources(blob));
+                self.upload_blob(blob, reference, mount_from, credentials, progress)
+            })
             .collect();
         stream::iter(uploads)
             .buffer_unordered(PARALLEL)
@@ -95,17 +118,58 @@ impl Images {
         tell(progress, TransferProgress::Status { id: None, status: text });
         let facts = serde_json::json!({ "Tag": tag, "Digest": digest.to_string(), "Size": size });
         tell(progress, TransferProgress::Aux(facts));
-        self.publish_image(record.clone(), Some(reference), Some(reference.with_digest(digest)))
-            .await?;
-        self.publish("push", &record.id, &reference.familiar());
+        // An image that went meanwhile does not come back.
+        if self.has(&record.id) {
+            self.publish_image(record.clone(), Some(reference), Some(reference.with_digest(digest)))
+                .await?;
+        }
+        self.publish_transfer("push", &record.id, reference);
         Ok(())
+    }
+
+    /// Asks the registry that is pushed to for those blobs of an image that are not here.
+    async fn claim(
+        &self,
+        record: &ImageRecord,
+        reference: &ImageReference,
+        sources: &(dyn Fn(&Descriptor) -> Vec<String> + Sync),
+        credentials: Option<&Credentials>,
+        progress: &Progress,
+    ) -> Result<Claims> {
+        let mut seen = HashSet::new();
+        let mut asking = Vec::new();
+        for layer in &record.layers {
+            let blob = &layer.blob;
+            if !seen.insert(&blob.digest) || self.has_blob(layer)? {
+                continue;
+            }
+            let registry = &self.inner.with.registry;
+            asking.push(async move {
+                let outcome = registry.claim_blob(reference, blob, &sources(blob), credentials).await;
+                outcome
+                    .map(|outcome| (blob, outcome))
+                    .map_err(|error| registry_failure("push", error))
+            });
+        }
+        let mut answers = stream::iter(asking).buffer_unordered(PARALLEL);
+        let mut claims = Claims::default();
+        while let Some((blob, outcome)) = answers.try_next().await? {
+            if let Some(outcome) = outcome {
+                tell(progress, status(blob.digest.short(), "Preparing"));
+                tell(progress, status(blob.digest.short(), told(outcome)));
+                claims.granted.insert(blob.digest.clone());
+            } else {
+                claims.refused.insert(blob.digest.clone());
+            }
+        }
+        Ok(claims)
     }
 
     async fn upload_blob(
         &self,
         blob: &Descriptor,
         reference: &ImageReference,
-        mount_from: &[String],
+        mount_from: Option<Vec<String>>,
         credentials: Option<&Credentials>,
         progress: &Progress,
     ) -> Result<()> {
@@ -125,29 +189,34 @@ impl Images {
             .inner
             .with
             .registry
-            .push_blob(reference, blob, file, mount_from, credentials, &advance)
+            .push_blob(reference, blob, file, mount_from.as_deref(), credentials, &advance)
             .await
             .map_err(|error| registry_failure("push", error))?;
-        let text = match outcome {
-            PushOutcome::Uploaded => "Pushed".to_owned(),
-            PushOutcome::Existed => "Layer already exists".to_owned(),
-            PushOutcome::Mounted => "Mounted from another repository".to_owned(),
-        };
-        tell(progress, status(&id, &text));
+        tell(progress, status(&id, told(outcome)));
         Ok(())
     }
 }
 
-/// Returns other repositories of the same registry that are known to have this image.
-fn mount_sources(record: &ImageRecord, target: &ImageReference) -> Vec<String> {
-    let mut sources: Vec<String> = record
-        .digests
-        .iter()
-        .map(ImageReference::repository)
-        .filter(|repository| repository.host() == target.repository().host() && *repository != target.repository())
-        .map(|repository| repository.path().to_owned())
-        .collect();
-    sources.sort();
-    sources.dedup();
-    sources
+fn told(outcome: PushOutcome) -> &'static str {
+    match outcome {
+        PushOutcome::Uploaded => "Pushed",
+        PushOutcome::Existed => "Layer already exists",
+        PushOutcome::Mounted => "Mounted from another repository",
+    }
+}
+
+/// Returns other repositories of the same registry that are known to have this image or layers of it: first where this blob is, as the
+/// registry is not asked for all of them.
+fn mount_sources(record: &ImageRecord, target: &ImageReference, blob: &Digest) -> Vec<String> {
+    let here = target.repository();
+    let path = |name: &ImageReference| {
+        let repository = name.repository();
+        let is_source = repository.host() == here.host() && repository != here;
+        is_source.then(|| repository.path().to_owned())
+    };
+    let of_blob = record.elsewhere.get(blob).and_then(path);
+    let names = record.digests.iter().chain(record.elsewhere.values());
+    let of_image: BTreeSet<String> = names.filter_map(path).collect();
+    let others = of_image.into_iter().filter(|path| of_blob.as_ref() != Some(path));
+    of_blob.iter().cloned().chain(others).collect()
 }

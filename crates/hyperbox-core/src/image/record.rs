@@ -31,6 +31,10 @@ pub struct ImageRecord {
     pub size: ByteSize,
     /// Its layers, lowest first.
     pub layers: Vec<ImageLayer>,
+    /// Blobs of layers that were not fetched, because another store had what the layers consist of, with a name under which their
+    /// registry has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub elsewhere: BTreeMap<Digest, ImageReference>,
     /// Defaults for containers.
     pub config: ImageConfig,
     /// How it was built.
@@ -39,8 +43,15 @@ pub struct ImageRecord {
     pub author: String,
     /// What the builder had to say.
     pub comment: String,
-    /// When it was last tagged here.
-    pub tagged_at: Timestamp,
+    /// The image that it was made of here.
+    #[serde(default)]
+    pub parent: Option<ImageId>,
+    /// When it last got a tag here, other than by a pull or a load.
+    #[serde(default)]
+    pub tagged_at: Option<Timestamp>,
+    /// Whether its configuration has labels, if only an empty list of them.
+    #[serde(default)]
+    pub labels_given: bool,
     /// Its tags.
     pub references: Vec<ImageReference>,
     /// Its names with digest, as registries know it.
@@ -48,6 +59,13 @@ pub struct ImageRecord {
 }
 
 impl ImageRecord {
+    /// Returns all names, tags and digests, in Docker's order: by their complete texts.
+    pub fn names(&self) -> Vec<ImageReference> {
+        let mut names: Vec<ImageReference> = self.references.iter().chain(&self.digests).cloned().collect();
+        names.sort_by_cached_key(ToString::to_string);
+        names
+    }
+
     /// Returns all blobs that the image consists of.
     pub(super) fn blobs(&self) -> impl Iterator<Item = &Digest> {
         let own = [&self.manifest.digest, &self.configuration.digest];
@@ -155,8 +173,7 @@ struct Process {
     volumes: BTreeMap<String, serde_json::Value>,
     #[serde(deserialize_with = "or_default")]
     working_dir: String,
-    #[serde(deserialize_with = "or_default")]
-    labels: BTreeMap<String, String>,
+    labels: Option<BTreeMap<String, String>>,
     stop_signal: Option<String>,
     healthcheck: Option<Health>,
     #[serde(deserialize_with = "or_default")]
@@ -207,6 +224,7 @@ pub(super) struct Configuration {
     pub author: String,
     pub comment: String,
     pub config: ImageConfig,
+    pub labels_given: bool,
     pub diff_ids: Vec<DiffId>,
     pub history: Vec<HistoryEntry>,
 }
@@ -235,6 +253,7 @@ pub(super) fn parse_configuration(bytes: &[u8]) -> Result<Configuration> {
         created_at: document.created.as_deref().and_then(Timestamp::parse),
         author: document.author,
         comment: document.comment,
+        labels_given: document.config.labels.is_some(),
         config: process_defaults(document.config),
         diff_ids: document.rootfs.diff_ids,
         history: document.history.into_iter().map(history_entry).collect(),
@@ -248,7 +267,7 @@ fn process_defaults(process: Process) -> ImageConfig {
         command: process.cmd,
         working_dir: process.working_dir,
         user: process.user,
-        labels: process.labels,
+        labels: process.labels.unwrap_or_default(),
         exposed_ports: process.exposed_ports.into_keys().collect(),
         volumes: process.volumes.into_keys().collect(),
         stop_signal: process.stop_signal.filter(|signal| !signal.is_empty()),
@@ -320,11 +339,14 @@ pub(super) fn assemble(
         created_at: configuration.created_at,
         size,
         layers: layers.map(|(diff_id, blob)| ImageLayer { diff_id, blob }).collect(),
+        elsewhere: BTreeMap::new(),
         config: configuration.config,
         history: configuration.history,
         author: configuration.author,
         comment: configuration.comment,
-        tagged_at: Timestamp::now(),
+        parent: None,
+        tagged_at: None,
+        labels_given: configuration.labels_given,
         references: Vec::new(),
         digests: Vec::new(),
     })

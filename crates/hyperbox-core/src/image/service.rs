@@ -2,9 +2,9 @@
 //! The image service: which images there are, under which names.
 //!
 //! Records are loaded once and kept in memory; a change is one transaction, after which the table in memory follows. Content is
-//! collected when an image goes, never while it is being made (see `lease.rs`).
+//! collected when an image goes, never while it is being made (see `collect.rs`).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -13,11 +13,12 @@ use futures_util::Stream;
 use hyperbox_types::{ByteSize, DiffId, Digest, ImageId, ImageReference, RootMount};
 use tracing::warn;
 
-use super::lease::{LayerLease, Leases};
+use super::collect::of_unreadable_records;
+use super::lease::{Content, Leases};
 use super::record::ImageRecord;
 use crate::event::{EventKind, Events};
 use crate::seam::{
-    Change, ContentStore, Credentials, Records, Registry, RegistryError, SearchResult, Snapshotter, Table,
+    Change, ContentStore, Credentials, Peers, Records, Registry, RegistryError, SearchResult, Snapshotter, Table,
 };
 use crate::time::Timestamp;
 use crate::{Result, ServiceError};
@@ -66,7 +67,7 @@ pub enum RemovedImage {
 pub struct RemoveImageOptions {
     /// Also when stopped containers use it or it has several names.
     pub force: bool,
-    /// Keep untagged parents (this engine has none).
+    /// Keep untagged parents.
     pub no_prune: bool,
 }
 
@@ -81,7 +82,9 @@ pub struct ImageDependencies {
     pub content: Arc<dyn ContentStore>,
     pub snapshotter: Arc<dyn Snapshotter>,
     pub registry: Arc<dyn Registry>,
+    pub peers: Arc<dyn Peers>,
     pub events: Events,
+    pub pulled_blobs: super::PulledBlobs,
     /// Where archives are spooled while they are loaded; emptied at start.
     pub spool_dir: std::path::PathBuf,
 }
@@ -111,11 +114,15 @@ pub struct Images {
 pub(super) struct Inner {
     pub(super) with: ImageDependencies,
     pub(super) leases: Leases,
-    pub(super) fetching: Mutex<HashMap<Digest, std::sync::Weak<tokio::sync::Mutex<()>>>>,
+    /// What records refer to that cannot be read.
+    pub(super) unreadable: Content,
+    pub(super) fetching: Mutex<HashMap<Digest, std::sync::Weak<super::fetch::Turn>>>,
     table: Mutex<BTreeMap<ImageId, Arc<ImageRecord>>>,
     /// Orders changes of records, so that two tags in a row do not lose one another.
     changing: tokio::sync::Mutex<()>,
     users: RwLock<Option<ImageUsers>>,
+    /// Who holds layers besides.
+    pub(super) holder: RwLock<Option<super::LayerHolder>>,
 }
 
 impl fmt::Debug for Images {
@@ -143,13 +150,17 @@ impl Images {
                 Err(error) => warn!(image = key, %error, "unreadable image record left alone"),
             }
         }
+        let unreadable = of_unreadable_records(with.records.as_ref())
+            .map_err(|error| ServiceError::from_mechanism("cannot read records", error.kind, error))?;
         let inner = Inner {
             with,
             leases: Leases::default(),
+            unreadable,
             fetching: Mutex::default(),
             table: Mutex::new(table),
             changing: tokio::sync::Mutex::default(),
             users: RwLock::default(),
+            holder: RwLock::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -213,7 +224,7 @@ impl Images {
     }
 
     /// Moves a name to an image, in one transaction.
-    async fn name(&self, id: &ImageId, target: &ImageReference) -> Result<()> {
+    pub(super) async fn name(&self, id: &ImageId, target: &ImageReference) -> Result<()> {
         let _order = self.inner.changing.lock().await;
         let mut changed = self.without_name(target, id);
         let mut record = self
@@ -225,7 +236,7 @@ impl Images {
             record.references.push(target.clone());
             record.references.sort();
         }
-        record.tagged_at = Timestamp::now();
+        record.tagged_at = Some(Timestamp::now());
         changed.push(record);
         self.commit(changed, &[])
     }
@@ -255,6 +266,8 @@ impl Images {
         if let Some(known) = known {
             record.references.clone_from(&known.references);
             record.digests.clone_from(&known.digests);
+            record.tagged_at = record.tagged_at.max(known.tagged_at);
+            record.parent = record.parent.or_else(|| known.parent.clone());
         }
         let mut changed = Vec::new();
         if let Some(name) = name {
@@ -271,116 +284,6 @@ impl Images {
         }
         changed.push(record);
         self.commit(changed, &[])
-    }
-
-    /// Removes a name of an image, and the image with its last name.
-    ///
-    /// # Errors
-    /// `NotFound`; `Conflict` with Docker's texts when containers use it or, by id, when it has several names.
-    pub async fn remove(&self, reference: &str, options: RemoveImageOptions) -> Result<Vec<RemovedImage>> {
-        let (removed, deleted) = self.remove_record(reference, options).await?;
-        if deleted {
-            self.collect().await;
-        }
-        Ok(removed)
-    }
-
-    /// Decides and removes in one turn, so that a name that moves meanwhile is not lost. Tells whether an image went.
-    async fn remove_record(&self, reference: &str, options: RemoveImageOptions) -> Result<(Vec<RemovedImage>, bool)> {
-        let _order = self.inner.changing.lock().await;
-        let record = self.get(reference)?;
-        let by_id = is_id_of(&record.id, reference);
-        let name = if by_id {
-            None
-        } else {
-            ImageReference::parse(reference).ok()
-        };
-        let users = self.users_of(&record.id);
-        let mut removed = Vec::new();
-        if let Some(name) = &name {
-            let others = record.references.iter().any(|other| other != name);
-            // What runs keeps its image: force takes only the name away, as with Docker.
-            let kept = options.force && users.iter().any(|user| user.running);
-            if others || kept {
-                self.untag(&record, name, &mut removed)?;
-                return Ok((removed, false));
-            }
-        } else if record.references.len() > 1 && !options.force {
-            return Err(ServiceError::conflict(format!(
-                "conflict: unable to delete {} (must be forced) - image is referenced in multiple repositories",
-                record.id.short()
-            )));
-        }
-        refuse_if_used(&record.id, name.as_ref(), &users, options.force)?;
-        for reference in &record.references {
-            removed.push(RemovedImage::Untagged(reference.familiar()));
-        }
-        for digest in &record.digests {
-            removed.push(RemovedImage::Untagged(digest.familiar()));
-        }
-        self.commit(Vec::new(), std::slice::from_ref(&record.id))?;
-        for entry in &removed {
-            if let RemovedImage::Untagged(name) = entry {
-                self.publish("untag", &record.id, name);
-            }
-        }
-        removed.push(RemovedImage::Deleted(record.id.to_string()));
-        self.publish("delete", &record.id, &record.id.to_string());
-        Ok((removed, true))
-    }
-
-    /// Takes a name away from an image that has others. The caller holds the turn.
-    fn untag(&self, record: &ImageRecord, name: &ImageReference, removed: &mut Vec<RemovedImage>) -> Result<()> {
-        let id = &record.id;
-        let mut record = record.clone();
-        record.references.retain(|reference| reference != name);
-        record.digests.retain(|digest| digest != name);
-        self.commit(vec![record], &[])?;
-        removed.push(RemovedImage::Untagged(name.familiar()));
-        self.publish("untag", id, &name.familiar());
-        Ok(())
-    }
-
-    /// Removes images that no container uses: those without a name, or all.
-    ///
-    /// # Errors
-    /// None at present: what cannot be removed is left out of the result.
-    pub async fn prune(
-        &self,
-        all: bool,
-        filter: &(dyn Fn(&ImageRecord) -> bool + Send + Sync),
-    ) -> Result<(Vec<RemovedImage>, ByteSize)> {
-        let mut removed = Vec::new();
-        let mut reclaimed = ByteSize(0);
-        for record in self.list() {
-            if !(all || record.references.is_empty()) || !self.users_of(&record.id).is_empty() || !filter(&record) {
-                continue;
-            }
-            let options = RemoveImageOptions {
-                force: true,
-                no_prune: false,
-            };
-            if let Ok(entries) = self.remove(&record.id.to_string(), options).await {
-                removed.extend(entries);
-                reclaimed.0 += record.size.0;
-            }
-        }
-        Ok((removed, reclaimed))
-    }
-
-    /// Returns what all layers occupy.
-    ///
-    /// # Errors
-    /// Those of the snapshotter.
-    pub async fn disk_usage(&self) -> Result<ByteSize> {
-        let layers = self
-            .inner
-            .with
-            .snapshotter
-            .layers()
-            .await
-            .map_err(|error| ServiceError::from_mechanism("cannot measure layers", error.kind(), error))?;
-        Ok(ByteSize(layers.iter().map(|(_, usage)| usage.size.0).sum()))
     }
 
     /// Checks credentials with a registry; returns an identity token where it gives one.
@@ -414,52 +317,14 @@ impl Images {
             .map_err(|error| registry_failure("search", error))
     }
 
-    /// Protects an image's layers from collection until the lease is dropped.
-    pub(crate) async fn lease(&self, image: &ImageRecord) -> LayerLease {
-        let lease = self.inner.leases.open().await;
-        lease
-            .protect(
-                image.blobs().cloned(),
-                image.layers.iter().map(|layer| layer.diff_id.clone()),
-            )
-            .await;
-        lease
-    }
-
-    /// Removes blobs and layers that nothing refers to. Also called once at start, for what a crash left.
-    pub async fn collect(&self) {
-        let with = &self.inner.with;
-        let roots = || self.roots();
-        let (blobs, layers) = self
-            .inner
-            .leases
-            .collect(roots, with.content.as_ref(), with.snapshotter.as_ref())
-            .await;
-        if blobs + layers > 0 {
-            tracing::debug!(blobs, layers, "collected image content");
-        }
-    }
-
-    fn roots(&self) -> (HashSet<Digest>, HashSet<DiffId>) {
-        let mut blobs = HashSet::new();
-        let mut layers = HashSet::new();
-        for image in self.table().values() {
-            blobs.extend(image.blobs().cloned());
-            layers.extend(image.layers.iter().map(|layer| layer.diff_id.clone()));
-        }
-        for user in self.users() {
-            layers.extend(user.layers);
-        }
-        (blobs, layers)
-    }
-
-    fn users(&self) -> Vec<ImageUser> {
+    pub(super) fn users(&self) -> Vec<ImageUser> {
         let users = self.inner.users.read().unwrap_or_else(PoisonError::into_inner);
         users.as_ref().map(|users| users()).unwrap_or_default()
     }
 
-    fn users_of(&self, id: &ImageId) -> Vec<ImageUser> {
-        self.users().into_iter().filter(|user| user.image == *id).collect()
+    /// Waits for the turn to change records.
+    pub(super) async fn turn_to_change(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.changing.lock().await
     }
 
     pub(super) fn table(&self) -> MutexGuard<'_, BTreeMap<ImageId, Arc<ImageRecord>>> {
@@ -467,7 +332,7 @@ impl Images {
     }
 
     /// Writes and forgets records in one transaction, then shows the result.
-    fn commit(&self, changed: Vec<ImageRecord>, gone: &[ImageId]) -> Result<()> {
+    pub(super) fn commit(&self, changed: Vec<ImageRecord>, gone: &[ImageId]) -> Result<()> {
         let mut changes = Vec::with_capacity(changed.len() + gone.len());
         for record in &changed {
             let value = serde_json::to_string(record).map_err(|error| {
@@ -489,25 +354,49 @@ impl Images {
             .apply(&changes)
             .map_err(|error| ServiceError::from_mechanism("cannot record the image", error.kind, error))?;
         let mut table = self.table();
+        let mut replaced = Vec::new();
         for record in changed {
-            table.insert(record.id.clone(), Arc::new(record));
+            replaced.extend(table.insert(record.id.clone(), Arc::new(record)));
         }
-        for id in gone {
-            table.remove(id);
+        replaced.extend(gone.iter().filter_map(|id| table.remove(id)));
+        for record in replaced {
+            self.inner.leases.suspect(record.content());
         }
         Ok(())
     }
 
+    /// Tells what happened to an image; its labels are told too, while it is there.
     pub(super) fn publish(&self, action: &str, id: &ImageId, name: &str) {
-        let attributes = [("name".to_owned(), name.to_owned())].into();
-        self.inner
-            .with
-            .events
-            .publish(EventKind::Image, action, id.to_string(), attributes);
+        let actor = id.to_string();
+        self.tell(action, actor, self.attributes(id, name));
+    }
+
+    /// Tells of a transfer, which is one of a name.
+    pub(super) fn publish_transfer(&self, action: &str, id: &ImageId, name: &ImageReference) {
+        let attributes = self.attributes(id, &name.repository().familiar());
+        self.tell(action, name.familiar(), attributes);
+    }
+
+    /// Tells that images were pruned.
+    pub(super) fn publish_prune(&self, reclaimed: ByteSize) {
+        let attributes = [("reclaimed".to_owned(), reclaimed.0.to_string())];
+        self.tell("prune", String::new(), attributes.into());
+    }
+
+    pub(super) fn tell(&self, action: &str, actor: String, attributes: BTreeMap<String, String>) {
+        let events = &self.inner.with.events;
+        events.publish(EventKind::Image, action, actor, attributes);
+    }
+
+    pub(super) fn attributes(&self, id: &ImageId, name: &str) -> BTreeMap<String, String> {
+        let image = self.table().get(id).cloned();
+        let mut attributes = image.map(|image| image.config.labels.clone()).unwrap_or_default();
+        attributes.insert("name".to_owned(), name.to_owned());
+        attributes
     }
 }
 
-fn find(table: &BTreeMap<ImageId, Arc<ImageRecord>>, reference: &str) -> Option<Arc<ImageRecord>> {
+pub(super) fn find(table: &BTreeMap<ImageId, Arc<ImageRecord>>, reference: &str) -> Option<Arc<ImageRecord>> {
     if let Ok(parsed) = ImageReference::parse(reference) {
         let named = |record: &&Arc<ImageRecord>| {
             record.references.contains(&parsed)
@@ -530,35 +419,9 @@ fn find(table: &BTreeMap<ImageId, Arc<ImageRecord>>, reference: &str) -> Option<
 }
 
 /// Tells whether the text is an id of that image or the beginning of one.
-fn is_id_of(id: &ImageId, text: &str) -> bool {
+pub(super) fn is_id_of(id: &ImageId, text: &str) -> bool {
     let hex = text.strip_prefix("sha256:").unwrap_or(text);
     hex.len() >= 2 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) && id.0.hex().starts_with(hex)
-}
-
-/// Refuses with Docker's texts: by name whenever a container uses the image, by id what force cannot or was not asked to do.
-fn refuse_if_used(id: &ImageId, name: Option<&ImageReference>, users: &[ImageUser], force: bool) -> Result<()> {
-    let running = users.iter().find(|user| user.running);
-    let message = match (name, running, users.first()) {
-        (Some(name), _, Some(user)) if !force => format!(
-            "conflict: unable to remove repository reference \"{}\" (must force) - container {} is using its referenced \
-             image {}",
-            name.familiar(),
-            user.container,
-            id.short()
-        ),
-        (None, Some(user), _) => format!(
-            "conflict: unable to delete {} (cannot be forced) - image is being used by running container {}",
-            id.short(),
-            user.container
-        ),
-        (None, None, Some(user)) if !force => format!(
-            "conflict: unable to delete {} (must be forced) - image is being used by stopped container {}",
-            id.short(),
-            user.container
-        ),
-        _ => return Ok(()),
-    };
-    Err(ServiceError::conflict(message))
 }
 
 /// Docker's text for an image that is not here.

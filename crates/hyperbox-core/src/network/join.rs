@@ -252,6 +252,7 @@ impl Networks {
                 })
                 .collect(),
             forward: existing.iter().any(|existing| !existing.network.settings.internal),
+            keep_single_labels: sets_ndots(spec, &self.host_resolver_configuration()),
         }
     }
 
@@ -349,6 +350,19 @@ pub(super) fn endpoint_request(planned: Planned) -> EndpointRequest {
         link: planned.link,
         default_routes: planned.default_routes,
         options: planned.wish.options,
+    }
+}
+
+/// Returns whether `ndots` is set: for the container, or for the host where the container wishes no options of its own. To what does
+/// not matter, nor to Docker.
+fn sets_ndots(spec: &ContainerSpec, host: &str) -> bool {
+    let is_it = |option: &str| option.split(':').next() == Some("ndots");
+    let sets = |options: &str| options.split_whitespace().any(is_it);
+    if spec.dns_options.is_empty() {
+        let mut lines = host.lines().filter_map(|line| line.trim().strip_prefix("options"));
+        lines.any(|options| options.starts_with([' ', '\t']) && sets(options))
+    } else {
+        spec.dns_options.iter().any(|options| sets(options))
     }
 }
 

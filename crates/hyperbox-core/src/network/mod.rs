@@ -195,7 +195,7 @@ impl Networks {
     }
 
     /// Returns the addresses by which containers reach the host: those of the default bridge.
-    pub(crate) fn host_gateways(&self) -> Vec<std::net::IpAddr> {
+    pub fn host_gateways(&self) -> Vec<std::net::IpAddr> {
         let bridge = self.get(DEFAULT_NETWORK);
         let pools = bridge.map(|record| record.settings.pools.clone()).unwrap_or_default();
         pools.iter().filter_map(|pool| pool.gateway).collect()

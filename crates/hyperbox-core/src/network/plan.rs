@@ -25,15 +25,22 @@ pub(super) struct Planned {
 struct Way<'a> {
     network: &'a NetworkRecord,
     priority: i64,
+    ipv4: bool,
+    ipv6: bool,
 }
 
-/// Orders ways out of a container: the highest priority, then the first name, as Docker does.
-fn best<'a>(ways: impl Iterator<Item = Way<'a>>) -> Option<&'a NetworkId> {
-    ways.min_by(|one, other| {
-        let key = |way: &Way<'a>| (Reverse(way.priority), way.network.name.to_string());
-        key(one).cmp(&key(other))
-    })
-    .map(|way| &way.network.id)
+/// Returns the networks by which a container's IPv4 and IPv6 packets leave, as Docker chooses them: ways are ordered by the highest
+/// priority, then by name; the first of both families takes both, whatever stands before it; without one each family has its first.
+fn best<'a>(ways: impl Iterator<Item = Way<'a>>) -> (Option<&'a NetworkId>, Option<&'a NetworkId>) {
+    let mut ways: Vec<_> = ways.collect();
+    ways.sort_by_key(|way| (Reverse(way.priority), way.network.name.to_string()));
+    let id = |way: &Way<'a>| &way.network.id;
+    if let Some(both) = ways.iter().find(|way| way.ipv4 && way.ipv6) {
+        return (Some(id(both)), Some(id(both)));
+    }
+    let ipv4 = ways.iter().find(|way| way.ipv4);
+    let ipv6 = ways.iter().find(|way| way.ipv6);
+    (ipv4.map(id), ipv6.map(id))
 }
 
 fn leads_out(network: &NetworkRecord, ipv6: bool) -> bool {
@@ -54,14 +61,13 @@ pub(super) fn endpoints(spec: &ContainerSpec, networks: &BTreeMap<String, Arc<Ne
         .into_iter()
         .filter_map(|(name, wish)| Some((Arc::clone(networks.get(name)?), wish)))
         .collect();
-    let ways = |ipv6: bool| {
-        let leading = known.iter().filter(move |(network, _)| leads_out(network, ipv6));
-        leading.map(|(network, wish)| Way {
-            network,
-            priority: wish.gateway_priority,
-        })
-    };
-    let (ipv4, ipv6) = (best(ways(false)).cloned(), best(ways(true)).cloned());
+    let ways = known.iter().map(|(network, wish)| Way {
+        network,
+        priority: wish.gateway_priority,
+        ipv4: leads_out(network, false),
+        ipv6: leads_out(network, true),
+    });
+    let (ipv4, ipv6) = best(ways);
     let mut taken = Vec::new();
     let mut planned = Vec::with_capacity(known.len());
     for (network, wish) in &known {
@@ -69,8 +75,8 @@ pub(super) fn endpoints(spec: &ContainerSpec, networks: &BTreeMap<String, Arc<Ne
         taken.push(link.clone());
         planned.push(Planned {
             default_routes: DefaultRoutes {
-                ipv4: ipv4.as_ref() == Some(&network.id),
-                ipv6: ipv6.as_ref() == Some(&network.id),
+                ipv4: ipv4 == Some(&network.id),
+                ipv6: ipv6 == Some(&network.id),
             },
             network: Arc::clone(network),
             wish: (*wish).clone(),
@@ -116,24 +122,20 @@ pub(super) struct Existing<'a> {
 
 /// Returns the default routes of a container with these endpoints.
 pub(super) fn routes(endpoints: &[Existing<'_>]) -> Routes {
-    let chosen = |ipv6: bool| {
-        let ways = endpoints
-            .iter()
-            .filter(|existing| match ipv6 {
-                false => existing.endpoint.gateway_ipv4.is_some(),
-                true => existing.endpoint.gateway_ipv6.is_some(),
-            })
-            .map(|existing| Way {
-                network: &existing.network,
-                priority: existing.priority,
-            });
-        let id = best(ways)?;
-        let found = endpoints.iter().find(|existing| existing.network.id == *id);
-        found.map(|existing| existing.endpoint)
+    let ways = endpoints.iter().map(|existing| Way {
+        network: &existing.network,
+        priority: existing.priority,
+        ipv4: existing.endpoint.gateway_ipv4.is_some(),
+        ipv6: existing.endpoint.gateway_ipv6.is_some(),
+    });
+    let (ipv4, ipv6) = best(ways);
+    let endpoint = |id: Option<&NetworkId>| {
+        let found = endpoints.iter().find(|existing| Some(&existing.network.id) == id)?;
+        Some(found.endpoint)
     };
     Routes {
-        ipv4: chosen(false).and_then(|endpoint| Some((endpoint.gateway_ipv4?, endpoint.link.clone()))),
-        ipv6: chosen(true).and_then(|endpoint| Some((endpoint.gateway_ipv6?, endpoint.link.clone()))),
+        ipv4: endpoint(ipv4).and_then(|endpoint| Some((endpoint.gateway_ipv4?, endpoint.link.clone()))),
+        ipv6: endpoint(ipv6).and_then(|endpoint| Some((endpoint.gateway_ipv6?, endpoint.link.clone()))),
     }
 }
 
@@ -230,6 +232,44 @@ mod tests {
             (named("front"), vec![], vec![]),
         ] {
             assert_eq!(plan(mode.clone(), &wishes), expected, "{mode:?} {wishes:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_way_of_both_families_takes_both() {
+        let networks = [("four", 1), ("six", 2), ("both", 3), ("late", 4)];
+        let networks = networks.map(|(name, number)| network(name, number, false).1);
+        let [four, six, both, late] = &networks;
+        let way = |network, priority, ipv4, ipv6| Way {
+            network,
+            priority,
+            ipv4,
+            ipv6,
+        };
+        let (of_four, of_six) = (way(four, 0, true, false), way(six, 7, false, true));
+        for (ways, expected) in [
+            (vec![], (None, None)),
+            (vec![of_four], (Some("four"), None)),
+            (vec![of_four, of_six], (Some("four"), Some("six"))),
+            (
+                vec![of_four, of_six, way(both, -3, true, true)],
+                (Some("both"), Some("both")),
+            ),
+            (
+                vec![way(both, 0, true, true), way(late, 7, true, true)],
+                (Some("late"), Some("late")),
+            ),
+            (
+                vec![way(late, 0, true, true), way(both, 0, true, true)],
+                (Some("both"), Some("both")),
+            ),
+        ] {
+            let name = |id: Option<&NetworkId>| {
+                let found = networks.iter().find(|network| Some(&network.id) == id);
+                found.map(|network| network.name.as_str())
+            };
+            let (ipv4, ipv6) = best(ways.clone().into_iter());
+            assert_eq!((name(ipv4), name(ipv6)), expected, "{ways:?}");
         }
     }
 

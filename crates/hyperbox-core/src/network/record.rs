@@ -32,6 +32,8 @@ pub struct NetworkSpec {
     pub address_driver: String,
     /// Its options.
     pub address_options: BTreeMap<String, String>,
+    /// Whether the client sent any, even none: told to clients that ask.
+    pub address_options_sent: bool,
     /// Wished subnets.
     pub pools: Vec<PoolWish>,
     /// Labels.
@@ -53,6 +55,7 @@ impl Default for NetworkSpec {
             attachable: false,
             address_driver: String::new(),
             address_options: BTreeMap::new(),
+            address_options_sent: false,
             pools: Vec::new(),
             labels: BTreeMap::new(),
             config_only: false,
@@ -69,6 +72,7 @@ impl NetworkSpec {
         self.ipv6 = configuration.ipv6;
         self.address_driver.clone_from(&configuration.address_driver);
         self.address_options.clone_from(&configuration.address_options);
+        self.address_options_sent = configuration.address_options_sent;
         self.pools.clone_from(&configuration.pools);
         self.labels.clone_from(&configuration.labels);
     }

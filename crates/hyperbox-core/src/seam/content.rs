@@ -15,6 +15,26 @@ pub struct BlobInfo {
     pub size: ByteSize,
 }
 
+/// Something in the store's place that is no blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// Where, for people.
+    pub path: String,
+    /// Its length.
+    pub size: ByteSize,
+    /// Where it comes from.
+    pub origin: StrayOrigin,
+}
+
+/// Where a stray comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StrayOrigin {
+    /// The store itself: an ingest that nobody writes any more, a deletion that did not succeed.
+    Unfinished,
+    /// Somebody else.
+    Foreign,
+}
+
 /// Keeps blobs.
 ///
 /// # Life of a blob
@@ -54,6 +74,12 @@ pub trait ContentStore: Send + Sync + std::fmt::Debug {
 
     /// Lists all blobs.
     async fn list(&self) -> Result<Vec<BlobInfo>, ContentError>;
+
+    /// Lists what is there besides blobs, ingests in progress and deletions in progress.
+    async fn strays(&self) -> Result<Vec<Stray>, ContentError>;
+
+    /// Removes a stray of the store's own. Others are refused with `InvalidArgument`; what became a blob or went meanwhile is fine.
+    async fn remove_stray(&self, stray: &Stray) -> Result<(), ContentError>;
 }
 
 /// An ingest in progress. Dropping it discards what was written.
@@ -70,6 +96,13 @@ pub trait ContentWriter: Send + std::fmt::Debug {
     /// # Errors
     /// `Mismatch` when digest or length (if given) differ; nothing is kept then.
     async fn commit(self: Box<Self>, size: Option<ByteSize>) -> Result<BlobInfo, ContentError>;
+
+    /// As [`ContentWriter::commit`], but takes the place of a blob that is there, in one step: for one that is damaged. Whoever has that
+    /// open goes on reading it.
+    ///
+    /// # Errors
+    /// Those of a commit; what is there stays then.
+    async fn replace(self: Box<Self>, size: Option<ByteSize>) -> Result<BlobInfo, ContentError>;
 }
 
 /// Why the content store failed.

@@ -30,11 +30,29 @@ pub enum ViewRoot {
     Idle(RootMount),
 }
 
-/// Something of the host that the container has in its tree.
+/// Where something that is mounted in a container comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ViewSource {
+    /// A file or directory of the host.
+    Host(PathBuf),
+    /// What is mounted at a path of a running container, which nobody else has.
+    Process {
+        /// A process of the container.
+        pid: u32,
+        /// The path, absolute in the container.
+        path: PathBuf,
+    },
+    /// Layers of an image.
+    Layers(RootMount),
+}
+
+/// Something that is mounted in the container's tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewMount {
-    /// File or directory of the host.
-    pub source: PathBuf,
+    /// What it is.
+    pub source: ViewSource,
+    /// What of it is mounted, relative to it; all of it when empty. A path that leads out of it shows nothing.
+    pub part: PathBuf,
     /// Absolute path in the container.
     pub target: PathBuf,
     /// Whether nothing may be written there.
@@ -109,7 +127,7 @@ pub struct WriteFiles {
 /// have an effect (devices, pipes). Paths are cleaned as text first (`a/../b` is `b`), as Docker does; a slash or `/.` at
 /// the end means that a symbolic link is followed.
 ///
-/// What a view does not name is not seen, even when it is mounted in the running container: `/proc`, `/dev`, tmpfs. What is written
+/// What a view does not name is not seen, even when it is mounted in the running container: `/proc`, `/dev`, `--tmpfs`. What is written
 /// there lands in the container's own files below the mount. That is what Docker does.
 ///
 /// Calls block threads of their own, not those of the runtime. Dropping a future or a stream ends the work at its next step; what was
@@ -140,6 +158,13 @@ pub trait ContainerFiles: Send + Sync + std::fmt::Debug {
         how: WriteFiles,
         archive: Box<dyn Read + Send>,
     ) -> Result<(), FilesError>;
+
+    /// Finds the user and group ids that `user[:group]` means in the container's own files. A user without a group has that of its
+    /// line, or 0.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, in Docker's words, for names that the files do not have.
+    async fn find_user(&self, view: FilesView, user: &str) -> Result<(u32, u32), FilesError>;
 
     /// Reads the whole tree as a tar archive, names relative to the root, which has no entry itself.
     ///

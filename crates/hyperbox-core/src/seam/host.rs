@@ -123,6 +123,9 @@ pub trait Host: Send + Sync + std::fmt::Debug {
     /// Returns which processors and memory nodes there are.
     fn processor_sets(&self) -> ProcessorSets;
 
+    /// Tells whether the kernel weighs block input and output between control groups.
+    fn has_block_weights(&self) -> bool;
+
     /// Returns the machine's host name.
     fn hostname(&self) -> String;
 

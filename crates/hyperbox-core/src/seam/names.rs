@@ -19,6 +19,9 @@ pub struct ResolverSettings {
     pub servers: Vec<NameServer>,
     /// Whether questions leave the engine at all; not from a container whose networks are all internal.
     pub forward: bool,
+    /// Whether addresses of a name without a dot that none of its networks knows are denied at once, and nobody is asked: the client then
+    /// tries it with its search domains. So it is where `ndots` is set, as in Docker.
+    pub keep_single_labels: bool,
 }
 
 /// A server that is asked about names of the rest of the world, on port 53.

@@ -14,17 +14,23 @@ pub enum Table {
     Volumes,
     /// Networks by id.
     Networks,
+    /// Steps of builds by key.
+    BuildCache,
+    /// Projects by name.
+    Projects,
     /// Facts about this store itself, such as its format version.
     Meta,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Containers,
         Self::Images,
         Self::Volumes,
         Self::Networks,
+        Self::BuildCache,
+        Self::Projects,
         Self::Meta,
     ];
 
@@ -35,6 +41,8 @@ impl Table {
             Self::Images => "images",
             Self::Volumes => "volumes",
             Self::Networks => "networks",
+            Self::BuildCache => "build_cache",
+            Self::Projects => "projects",
             Self::Meta => "meta",
         }
     }
@@ -79,6 +87,10 @@ pub trait Records: Send + Sync + std::fmt::Debug {
 
     /// Waits until everything applied so far survives the death of the machine.
     fn sync(&self) -> Result<(), RecordsError>;
+
+    /// Looks for damage below the records and returns what is complained about, one sentence each. Reads everything; changes go on
+    /// meanwhile where the mechanism allows it.
+    fn check(&self) -> Result<Vec<String>, RecordsError>;
 }
 
 /// Why the record store failed.

@@ -8,8 +8,10 @@ use std::pin::Pin;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
-use hyperbox_types::{ByteSize, Digest, ErrorKind, ImageReference};
+use hyperbox_types::{ByteSize, Digest, ErrorKind, ImageReference, Tag};
 use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
 
 /// An OCI content descriptor, as far as the engine needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +107,16 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
         credentials: Option<&Credentials>,
     ) -> Result<FetchedManifest, RegistryError>;
 
+    /// Lists the tags of the reference's repository, in the registry's order; its own tag means nothing.
+    ///
+    /// # Errors
+    /// `NotFound`, `PermissionDenied` or `Unavailable`.
+    async fn tags(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<Tag>, RegistryError>;
+
     /// Streams a blob from `offset` on.
     async fn blob(
         &self,
@@ -114,17 +126,28 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
         credentials: Option<&Credentials>,
     ) -> Result<BlobStream, RegistryError>;
 
-    /// Uploads a blob unless the registry has it; `mount_from` names other repositories of that registry to take it from.
+    /// Uploads a blob unless the registry has it; `mount_from` names other repositories of that registry to take it from, the likeliest
+    /// first: not all of them may be tried. `None` sends it without asking, after a [claim](Self::claim_blob) in vain.
     /// `progress` is called with the number of bytes sent so far.
     async fn push_blob(
         &self,
         reference: &ImageReference,
         descriptor: &Descriptor,
         content: File,
-        mount_from: &[String],
+        mount_from: Option<&[String]>,
         credentials: Option<&Credentials>,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<PushOutcome, RegistryError>;
+
+    /// Has the registry say that it has a blob, or take it over from another of its repositories (`mount_from`, the likeliest first);
+    /// `None` when it has to be uploaded.
+    async fn claim_blob(
+        &self,
+        reference: &ImageReference,
+        descriptor: &Descriptor,
+        mount_from: &[String],
+        credentials: Option<&Credentials>,
+    ) -> Result<Option<PushOutcome>, RegistryError>;
 
     /// Uploads a manifest under the reference's tag (or digest) and returns its digest: the commit point of a push.
     async fn push_manifest(
@@ -146,6 +169,34 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
         limit: u16,
         credentials: Option<&Credentials>,
     ) -> Result<Vec<SearchResult>, RegistryError>;
+
+    /// Opens a file that somebody named by its URL (`http` or `https`; `http` where there is no scheme). It is no part of a registry,
+    /// but the same web: nothing is sent but the request, and the entity tags that are known already (RFC 9110, section 13.1.2): when
+    /// the server names one of them, nothing is transferred.
+    async fn download(&self, url: &str, known: &[String]) -> Result<Download, RegistryError>;
+}
+
+/// A file on its way from a web server.
+pub struct Download {
+    /// Its length, where the server says it.
+    pub length: Option<u64>,
+    /// What the server calls this content (`ETag`, RFC 9110, section 8.8.3), where it does.
+    pub entity_tag: Option<String>,
+    /// When it was changed last, where the server says it.
+    pub modified_at: Option<Timestamp>,
+    /// Whether [`Self::entity_tag`] is one of those that were known: then no piece comes.
+    pub unchanged: bool,
+    /// Its bytes in order.
+    pub pieces: std::pin::Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Bytes>> + Send>>,
+}
+
+impl std::fmt::Debug for Download {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = formatter.debug_struct("Download");
+        shown.field("length", &self.length);
+        shown.field("entity_tag", &self.entity_tag);
+        shown.field("unchanged", &self.unchanged).finish_non_exhaustive()
+    }
 }
 
 /// Why a registry call failed. The sentence names the reference or host.

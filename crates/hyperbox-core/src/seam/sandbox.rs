@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 
 use super::NetworkError;
 
@@ -37,6 +38,15 @@ pub trait Sandboxes: Send + Sync + std::fmt::Debug {
 
     /// Replaces the default routes.
     async fn set_routes(&self, namespace: BorrowedFd<'_>, routes: Routes) -> Result<(), NetworkError>;
+
+    /// Makes a link of that name with these addresses and no way out: for those who must look up in a namespace that is gone what they
+    /// have made for it elsewhere.
+    async fn add_stand_in(
+        &self,
+        namespace: BorrowedFd<'_>,
+        link: &str,
+        addresses: &[IpNet],
+    ) -> Result<(), NetworkError>;
 
     /// Opens sockets for the name service, and (again) the rules that lead to them: for a namespace that was made without them, or
     /// whose sockets died with an earlier daemon.

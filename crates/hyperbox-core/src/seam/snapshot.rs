@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The snapshotter: turns layers into root filesystems.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -56,6 +57,23 @@ pub enum FileChangeKind {
     Deleted = 2,
 }
 
+/// What came of comparing a committed layer with what it was made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayerCheck {
+    /// Every byte that a container can see is what the diff id promises.
+    Intact,
+    /// Nothing contradicts it, but not every byte could be compared.
+    Plausible {
+        /// What was compared.
+        compared: &'static str,
+    },
+    /// It is not what it was.
+    Damaged {
+        /// The first difference.
+        reason: String,
+    },
+}
+
 /// Keeps unpacked layers and the writable parts of containers.
 ///
 /// # Life of a layer (a committed snapshot)
@@ -63,7 +81,8 @@ pub enum FileChangeKind {
 ///    the diff id on the way. Layers are independent of their parents, so all layers of an image are staged at the same time.
 ///    The archive is hostile: nothing is ever written outside the staging directory, whatever names, links or devices it
 ///    contains; a malformed or absurd archive is an error.
-/// 2. [`StagedLayer::commit`] makes it visible with one rename; if the layer is there already, the staged one is discarded.
+/// 2. [`StagedLayer::commit`] makes it visible with one rename; if the layer is there already, the staged one is discarded
+///    ([`StagedLayer::replace`]: exchanged with it).
 ///    Dropping a staged layer discards it. What a crash leaves staged is removed when the snapshotter is opened.
 /// 3. [`Snapshotter::remove_layer`] when no image and no container uses it (decided by the caller).
 ///
@@ -91,7 +110,41 @@ pub trait Snapshotter: Send + Sync + std::fmt::Debug {
     /// Removes a committed layer; removing what is not there succeeds.
     async fn remove_layer(&self, layer: &DiffId) -> Result<(), SnapshotError>;
 
-    /// Lists committed layers with their disk usage.
+    /// Compares a committed layer with what it was made of, changing nothing. `archive` is its blob, compressed or not, for
+    /// snapshotters that do not keep the archive themselves; without it they compare what they can. Reads the whole layer (and may
+    /// unpack the archive aside) on a blocking thread; when the caller stops waiting, that ends in order.
+    ///
+    /// # Errors
+    /// `NotFound` when the layer is not committed, `InvalidArgument` when `archive` is not that of the layer, else I/O classes.
+    /// Bytes that the disk refuses to give (`EIO`) are damage, not an error.
+    async fn verify_layer(
+        &self,
+        layer: &DiffId,
+        archive: Option<Box<dyn Read + Send>>,
+    ) -> Result<LayerCheck, SnapshotError>;
+
+    /// Opens the uncompressed archive of a committed layer, positioned at its start; `None` where it is not kept as a file of its own.
+    /// Its bytes are not verified again.
+    fn archive(&self, _layer: &DiffId) -> Option<File> {
+        None
+    }
+
+    /// Tells whether [`Snapshotter::archive`] gives a committed layer's archive, without opening it.
+    fn has_archive(&self, _layer: &DiffId) -> bool {
+        false
+    }
+
+    /// Tells whether layers that are staged from now on will have an archive.
+    fn keeps_archives(&self) -> bool {
+        false
+    }
+
+    /// Returns what stores files of several layers once, if this one can.
+    fn optimizer(&self) -> Option<&dyn super::LayerOptimizer> {
+        None
+    }
+
+    /// Lists committed layers with their disk usage. What they share is counted in each ([`super::LayerOptimizer::shared`]).
     async fn layers(&self) -> Result<Vec<(DiffId, Usage)>, SnapshotError>;
 
     /// Makes the writable part of a container over `layers` (lowest first). An empty list gives an empty root.
@@ -142,6 +195,13 @@ pub trait StagedLayer: Send + std::fmt::Debug {
 
     /// Makes the layer visible; succeeds without doing anything when it is there already. Blocks for one rename and one sync.
     fn commit(self: Box<Self>) -> Result<(), SnapshotError>;
+
+    /// As [`StagedLayer::commit`], but takes the place of a layer that is there, in one step: for one that is damaged. No container may
+    /// run on that.
+    ///
+    /// # Errors
+    /// Those of a commit; what is there stays then.
+    fn replace(self: Box<Self>) -> Result<(), SnapshotError>;
 }
 
 /// Why a snapshotter failed.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The task runtime: a container's processes, whoever runs them.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -13,6 +14,8 @@ use hyperbox_types::shim::{CgroupStats, CommandFault, ExitRecord, LogTarget, Run
 use hyperbox_types::{ContainerId, ErrorKind, ExecId, RootMount, Signal};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+
+use crate::trace::Trace;
 
 /// Both directions of an attached stream.
 ///
@@ -36,8 +39,10 @@ pub struct PendingAttach {
 pub struct LaunchTask {
     /// The container.
     pub container: ContainerId,
-    /// OCI runtime configuration as JSON; `root.path` and `process.user` are filled in later.
+    /// OCI runtime configuration as JSON, without `linux.seccomp`; `root.path` and `process.user` are filled in later.
     pub spec: String,
+    /// The configuration's `linux.seccomp` as JSON. Containers with the same profile share the text.
+    pub seccomp: Option<Arc<str>>,
     /// How to mount the root filesystem.
     pub rootfs: RootMount,
     /// Whom to run as.
@@ -56,6 +61,8 @@ pub struct LaunchTask {
     pub attached: Vec<PendingAttach>,
     /// Files (absolute path, text) to write before the start, such as the container's `hosts`; the spec mounts them.
     pub files: Vec<(PathBuf, String)>,
+    /// Where to note when what was done.
+    pub trace: Option<Trace>,
 }
 
 /// How a task ended.
@@ -134,6 +141,8 @@ pub struct LogEntry {
     pub time_ns: i64,
     /// The bytes, with their line end if they had one.
     pub bytes: Vec<u8>,
+    /// What the entry tells of its container.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Log entries, oldest first.

@@ -32,8 +32,46 @@ pub trait VolumeDriver: Send + Sync + std::fmt::Debug {
     /// Returns the bytes that a volume occupies.
     async fn usage(&self, name: &VolumeName) -> Result<u64, VolumeError>;
 
+    /// Tells whether what a volume consists of could be mounted now. Leaves nothing mounted.
+    ///
+    /// # Errors
+    /// Those of `mount(2)`.
+    fn probe(&self, mount: &VolumeMount) -> std::io::Result<()>;
+
+    /// Tells whether a relative path leads to something beneath a root. The answer may be outdated at once: whoever mounts the path
+    /// looks it up again without leaving the root.
+    ///
+    /// # Errors
+    /// `CrossesDevices` when it leads out; else those of `openat2(2)`.
+    fn look_beneath(&self, root: &RootMount, path: &Path) -> std::io::Result<()>;
+
     /// Lists volumes on disk.
     fn list(&self) -> Result<Vec<VolumeName>, VolumeError>;
+}
+
+/// What a volume with options consists of, instead of a directory of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VolumeMount {
+    /// A directory of the host.
+    Bind {
+        /// Where it is.
+        device: PathBuf,
+        /// Whether what is mounted below comes along.
+        recursive: bool,
+        /// Options of the mount, such as `ro`.
+        options: Vec<String>,
+    },
+    /// A filesystem.
+    Filesystem {
+        /// Its type, such as `tmpfs`.
+        kind: String,
+        /// What it is on.
+        device: String,
+        /// Options of the mount, such as `noexec`.
+        options: Vec<String>,
+        /// Its own options, such as `size=1m`.
+        data: Vec<String>,
+    },
 }
 
 /// Why a volume driver failed.

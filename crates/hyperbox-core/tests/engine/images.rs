@@ -4,8 +4,9 @@
 use futures_util::{StreamExt, TryStreamExt};
 use hyperbox_core::image::{RemoveImageOptions, RemovedImage, TransferProgress};
 use hyperbox_core::seam::{ContentStore, Snapshotter};
-use hyperbox_types::{ErrorKind, ImageReference};
+use hyperbox_types::{Digest, ErrorKind, ImageReference};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::world::{World, create, pull, spec, with_app};
 
@@ -66,6 +67,33 @@ async fn a_broken_pull_leaves_nothing() {
     engine.images.collect().await;
     assert!(world.content.list().await.expect("blobs").is_empty());
     assert!(world.snapshotter.layers().await.expect("layers").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_is_another_one_is_told_so_whether_it_is_kept_or_not() {
+    // More than waits between the network and the unpacker, which gives up at the first block.
+    let layer = vec![0; 300_000];
+    let another = vec![b'x'; layer.len()];
+    let longer = [&another[..], b"x"].concat();
+    for (kept, came) in [(true, &another), (false, &another), (true, &longer), (false, &longer)] {
+        let world = World::new();
+        let reference = world.publish_layer("localhost:5000/app", &json!({}), layer.clone());
+        if !kept {
+            world.snapshotter.keep_archives();
+        }
+        let blob = Digest::from_sha256(Sha256::digest(&layer).into());
+        world.registry.damage_blob(&blob, came.clone());
+        let engine = world.engine().await;
+        let error = pull(&engine, &reference).await.expect_err("other bytes");
+        let cause = std::error::Error::source(&error).expect("a cause").to_string();
+        assert!(cause.contains("expected"), "kept: {kept}: {}: {cause}", error.message());
+        // What is wrong with the disk is told as it is.
+        world.registry.damage_blob(&blob, layer.clone());
+        world.snapshotter.fail_next_stage();
+        let error = pull(&engine, &reference).await.expect_err("a full disk");
+        assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{}", error.message());
+        pull(&engine, &reference).await.expect("the layer");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

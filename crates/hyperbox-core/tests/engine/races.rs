@@ -83,8 +83,8 @@ async fn events_come_in_dockers_order() {
         .expect("remove");
     drop(attached);
     let expected = "create attach connect start \
-        kill 15,disconnect die stop connect start restart pause unpause \
-        kill 15,kill 9,disconnect die stop connect start kill 9,disconnect die destroy";
+        kill 15,disconnect stop die connect start restart pause unpause \
+        kill 15,kill 9,disconnect stop die connect start kill 9,disconnect die destroy";
     let expected: Vec<&str> = expected.split_ascii_whitespace().collect();
     assert_eq!(
         actions(&engine)
@@ -500,6 +500,8 @@ async fn a_volume_is_never_removed_under_a_creation() {
                 name: Some(VolumeName::parse("shared").expect("name")),
                 no_copy: false,
                 labels: Default::default(),
+                options: Default::default(),
+                subpath: Default::default(),
             },
             target: "/shared".into(),
             read_only: false,

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::super::ContainerRecord;
 use super::super::command::answer;
 use super::super::wait::Snapshot;
+use super::super::{ContainerRecord, ResolvedMount};
 use super::Actor;
 use crate::seam::{Change, Table};
 use crate::{Result, ServiceError, failpoint};
@@ -105,7 +105,15 @@ impl Actor {
                 self.gone = true;
                 self.inner.table.remove(&self.record.id);
                 self.inner.table.release(&name, &self.record.id);
+                let images = &self.inner.with.images;
+                images.let_go(&self.record.image_id, &self.record.layers);
+                for mount in &self.record.mounts {
+                    if let ResolvedMount::Image { image, layers, .. } = mount {
+                        images.let_go(image, layers);
+                    }
+                }
                 self.inner.publish("destroy", &self.record, []);
+                self.mark("container removed");
                 self.snapshot.send_modify(|snapshot| snapshot.removed = true);
             }
             Err(message) => {

@@ -5,19 +5,22 @@
 //! which numbers a user name means inside it (`process.user`).
 
 mod capabilities;
+mod device_requests;
 mod mounts;
 mod resources;
 mod seccomp;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use hyperbox_types::Architecture;
 use serde_json::{Map, Value, json};
 
 pub(crate) use capabilities::validate as validate_capabilities;
-pub(crate) use mounts::{EngineFiles, Shm};
-pub(crate) use resources::{to_oci as resources_to_oci, validate as validate_resources};
+pub(crate) use mounts::{EngineFiles, MountSources, Shm};
+pub(crate) use resources::{
+    discard_unsupported, to_oci as resources_to_oci, validate as validate_resources, validate_update,
+};
 pub(crate) use seccomp::parse as parse_seccomp;
 
 use super::spec::NamespaceProvider;
@@ -54,6 +57,7 @@ pub(crate) struct Surroundings<'a> {
     pub cgroup_parent: &'a str,
     pub kernel: (u32, u32),
     pub files: Option<&'a EngineFiles>,
+    pub sources: &'a MountSources,
     /// Containers whose namespaces are joined.
     pub pid_provider: Option<NamespaceProvider>,
     pub ipc_provider: Option<NamespaceProvider>,
@@ -61,12 +65,14 @@ pub(crate) struct Surroundings<'a> {
     pub cgroup_v2: bool,
 }
 
-/// Returns the runtime configuration of a container's first process.
+/// Returns the runtime configuration of a container's first process, but for `linux.seccomp`: that is large and the same for most.
 ///
 /// # Errors
 /// `InvalidArgument` for a malformed profile or device rule, `NotFound` for a device that the host lacks.
 pub(crate) fn configuration(record: &ContainerRecord, around: &Surroundings<'_>) -> Result<Value> {
     let spec = &record.spec;
+    device_requests::refuse(&spec.device_requests)?;
+    mounts::refuse_memory_options(&record.mounts)?;
     let capabilities = capabilities::effective(&spec.security, &around.host.capabilities())?;
     let devices = devices(spec, around.host)?;
     let allowed: Vec<(DeviceNode, String)> = devices
@@ -88,14 +94,11 @@ pub(crate) fn configuration(record: &ContainerRecord, around: &Surroundings<'_>)
         map.insert("sysctl".to_owned(), json!(sysctls));
     }
     hide_paths(spec, map);
-    if let Some(seccomp) = seccomp_object(spec, &capabilities, around)? {
-        map.insert("seccomp".to_owned(), seccomp);
-    }
     let mut configuration = json!({
         "ociVersion": "1.2.0",
         "root": { "path": "rootfs", "readonly": spec.read_only_root },
         "process": first_process(record, &capabilities),
-        "mounts": mounts::to_oci(spec, &record.mounts, around.files, shm(spec, around)),
+        "mounts": mounts::to_oci(spec, &record.mounts, around.sources, around.files, shm(spec, around)),
         "linux": linux,
     });
     // In the machine's UTS namespace it would be a name for the machine. A domain name that was asked for is passed on even
@@ -326,36 +329,47 @@ fn hide_paths(spec: &ContainerSpec, linux: &mut Map<String, Value>) {
     linux.insert("readonlyPaths".to_owned(), read_only);
 }
 
-fn seccomp_object(spec: &ContainerSpec, capabilities: &[String], around: &Surroundings<'_>) -> Result<Option<Value>> {
-    if spec.security.privileged {
-        return Ok(None);
-    }
-    let architecture = Architecture::new(std::env::consts::ARCH);
-    let subject = seccomp::Subject {
-        capabilities,
-        architecture: &architecture,
-        kernel: around.kernel,
+/// Returns the configuration's `linux.seccomp`; `None` for a container without a filter.
+///
+/// # Errors
+/// `InvalidArgument` for a malformed profile or unknown capabilities.
+pub(crate) fn seccomp(record: &ContainerRecord, around: &Surroundings<'_>) -> Result<Option<Arc<str>>> {
+    let security = &record.spec.security;
+    let profile = match &security.seccomp {
+        _ if security.privileged => return Ok(None),
+        SeccompChoice::Unconfined => return Ok(None),
+        SeccompChoice::Default => None,
+        SeccompChoice::Custom(text) => Some(text.as_str()),
     };
-    match &spec.security.seccomp {
-        SeccompChoice::Unconfined => Ok(None),
-        SeccompChoice::Default => Ok(Some(seccomp::resolve(seccomp::default_profile(), subject))),
-        SeccompChoice::Custom(text) => Ok(Some(seccomp::resolve(&parse_seccomp(text)?, subject))),
-    }
+    let capabilities = capabilities::effective(security, &around.host.capabilities())?;
+    seccomp::resolved(profile, capabilities, around.kernel).map(Some)
 }
 
 /// Returns the devices that the container gets, at their paths in the container, with their permissions.
 fn devices(spec: &ContainerSpec, host: &dyn Host) -> Result<Vec<(DeviceNode, String)>> {
-    let not_there = |error: crate::seam::HostError| {
+    let gathering = |error: crate::seam::HostError| {
         ServiceError::from_mechanism("error gathering device information", error.kind(), error)
     };
     if spec.security.privileged {
-        let all = host.all_devices().map_err(not_there)?;
+        let all = host.all_devices().map_err(gathering)?;
         return Ok(all.into_iter().map(|node| (node, "rwm".to_owned())).collect());
     }
     let mut list = Vec::new();
     for mapping in &spec.devices {
-        let directory = host.path_kind(&mapping.host).map_err(not_there)? == PathKind::Directory;
-        for mut node in host.devices(&mapping.host).map_err(not_there)? {
+        let kind = host.path_kind(&mapping.host).map_err(gathering)?;
+        let directory = kind == PathKind::Directory;
+        let nodes = host.devices(&mapping.host).ok().filter(|nodes| !nodes.is_empty());
+        let Some(nodes) = nodes else {
+            let reason = match kind {
+                PathKind::Missing => "no such file or directory",
+                PathKind::Directory | PathKind::Other => "not a device node",
+            };
+            return Err(ServiceError::internal(format!(
+                "error gathering device information while adding custom device {:?}: {reason}",
+                mapping.host.display().to_string()
+            )));
+        };
+        for mut node in nodes {
             node.path = match node.path.strip_prefix(&mapping.host) {
                 Ok(below) if directory => mapping.container.join(below),
                 _ => mapping.container.clone(),

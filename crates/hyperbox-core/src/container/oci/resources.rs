@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Limits as the OCI specification's `linux.resources` object, and Docker's rules about them.
 
+use hyperbox_types::ErrorKind;
 use serde_json::{Map, Value, json};
 
 use crate::container::{BlockDeviceLimit, Resources};
@@ -15,22 +16,37 @@ const MINIMUM_MEMORY: u64 = 6 * 1024 * 1024;
 /// # Errors
 /// `InvalidArgument` with Docker's text.
 pub(crate) fn validate(resources: &Resources, cpus: u32) -> Result<()> {
+    let swap = resources.memory_swap.filter(|swap| *swap > 0);
+    let memory = resources.memory.map(|size| size.0).filter(|size| *size > 0);
+    if swap.is_some() && memory.is_none() {
+        return Err(ServiceError::invalid(
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+        ));
+    }
+    validate_update(resources, cpus)
+}
+
+/// Refuses changes of limits that contradict each other.
+///
+/// # Errors
+/// `InvalidArgument` with Docker's text.
+pub(crate) fn validate_update(resources: &Resources, cpus: u32) -> Result<()> {
     let invalid = |message: &str| Err(ServiceError::invalid(message));
     let memory = resources.memory.map(|size| size.0).filter(|size| *size > 0);
     if memory.is_some_and(|memory| memory < MINIMUM_MEMORY) {
         return invalid("Minimum memory limit allowed is 6MB");
     }
-    if let Some(swap) = resources.memory_swap.filter(|swap| *swap > 0) {
-        match memory {
-            None => return invalid("You should always set the Memory limit when using Memoryswap limit, see usage"),
-            Some(memory) if u64::try_from(swap).is_ok_and(|swap| swap < memory) => {
-                return invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
-            }
-            Some(_) => {}
-        }
+    if let (Some(swap), Some(memory)) = (resources.memory_swap.filter(|swap| *swap > 0), memory)
+        && u64::try_from(swap).is_ok_and(|swap| swap < memory)
+    {
+        return invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
     }
-    if let (Some(memory), Some(reservation)) = (memory, resources.memory_reservation)
-        && reservation.0 > memory
+    let reservation = resources.memory_reservation.map(|size| size.0);
+    if reservation.is_some_and(|reservation| reservation > 0 && reservation < MINIMUM_MEMORY) {
+        return invalid("Minimum memory reservation allowed is 6MB");
+    }
+    if let (Some(memory), Some(reservation)) = (memory, reservation)
+        && reservation > memory
     {
         return invalid("Minimum memory limit can not be less than memory reservation limit, see usage");
     }
@@ -79,6 +95,27 @@ pub(crate) fn validate(resources: &Resources, cpus: u32) -> Result<()> {
     Ok(())
 }
 
+/// Leaves out what the machine's kernel has no control for, as Docker does, and returns the warnings.
+pub(crate) fn discard_unsupported(resources: &mut Resources, host: &dyn Host) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let wished = resources.block_weight.is_some() || !resources.block_weight_devices.is_empty();
+    if !wished || host.has_block_weights() {
+        return warnings;
+    }
+    if resources.block_weight.take().is_some() {
+        warnings.push(
+            "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.".to_owned(),
+        );
+    }
+    if !std::mem::take(&mut resources.block_weight_devices).is_empty() {
+        warnings.push(
+            "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded."
+                .to_owned(),
+        );
+    }
+    warnings
+}
+
 /// Tells whether the text is a list of numbers and ranges such as `0-2,4` (`cpuset(7)`, list format).
 fn is_list(text: &str) -> bool {
     text.split(',').all(|item| {
@@ -105,8 +142,10 @@ pub(crate) fn to_oci(
     put(&mut value, "memory", memory(resources));
     put(&mut value, "cpu", cpu(resources));
     put(&mut value, "blockIO", block(resources, host)?);
-    if let Some(pids) = resources.pids.filter(|limit| *limit != 0) {
-        value.insert("pids".to_owned(), json!({ "limit": pids }));
+    if let Some(pids) = resources.pids {
+        // A limit that was taken away has to be taken out of the kernel, too: -1 for every runtime.
+        let limit = if pids > 0 { pids } else { -1 };
+        value.insert("pids".to_owned(), json!({ "limit": limit }));
     }
     Ok(Value::Object(value))
 }
@@ -180,28 +219,32 @@ fn block(resources: &Resources, host: &dyn Host) -> Result<Map<String, Value>> {
     if let Some(weight) = resources.block_weight.filter(|weight| *weight > 0) {
         block.insert("weight".to_owned(), weight.into());
     }
-    for (key, limits) in [
-        ("throttleReadBpsDevice", &resources.block_read_bytes),
-        ("throttleWriteBpsDevice", &resources.block_write_bytes),
-        ("throttleReadIOPSDevice", &resources.block_read_operations),
-        ("throttleWriteIOPSDevice", &resources.block_write_operations),
+    for (key, limits, number) in [
+        ("weightDevice", &resources.block_weight_devices, "weight"),
+        ("throttleReadBpsDevice", &resources.block_read_bytes, "rate"),
+        ("throttleWriteBpsDevice", &resources.block_write_bytes, "rate"),
+        ("throttleReadIOPSDevice", &resources.block_read_operations, "rate"),
+        ("throttleWriteIOPSDevice", &resources.block_write_operations, "rate"),
     ] {
         if !limits.is_empty() {
-            let entries: Result<Vec<Value>> = limits.iter().map(|limit| throttle(limit, host)).collect();
+            let entries: Result<Vec<Value>> = limits.iter().map(|limit| throttle(limit, number, host)).collect();
             block.insert(key.to_owned(), entries?.into());
         }
     }
     Ok(block)
 }
 
-fn throttle(limit: &BlockDeviceLimit, host: &dyn Host) -> Result<Value> {
-    let devices = host
-        .devices(&limit.path)
-        .map_err(|error| ServiceError::from_mechanism("cannot limit block input and output", error.kind(), error))?;
+fn throttle(limit: &BlockDeviceLimit, number: &str, host: &dyn Host) -> Result<Value> {
+    let devices = host.devices(&limit.path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            ServiceError::internal(format!("stat {}: no such file or directory", limit.path.display()))
+        }
+        kind => ServiceError::from_mechanism("cannot limit block input and output", kind, error),
+    })?;
     let device = devices
         .first()
         .ok_or_else(|| ServiceError::invalid(format!("{} is no block device", limit.path.display())))?;
-    Ok(json!({ "major": device.major, "minor": device.minor, "rate": limit.rate }))
+    Ok(json!({ "major": device.major, "minor": device.minor, number: limit.rate }))
 }
 
 fn device_rules(resources: &Resources, devices: &[(DeviceNode, String)], privileged: bool) -> Result<Value> {

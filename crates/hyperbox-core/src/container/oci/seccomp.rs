@@ -4,7 +4,8 @@
 //! Docker's form is the OCI form plus conditions (`includes`/`excludes` by capability, architecture and kernel version) and
 //! groups. Resolving a profile against one container drops the conditions; the runtime compiles what is left.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hyperbox_types::Architecture;
 use serde::{Deserialize, Serialize};
@@ -123,6 +124,42 @@ pub(crate) struct Subject<'a> {
     pub architecture: &'a Architecture,
     /// Major and minor version.
     pub kernel: (u32, u32),
+}
+
+/// What a resolved profile depends on: the user's text (none is Docker's default), capabilities, kernel.
+type Question = (Option<String>, Vec<String>, (u32, u32));
+
+/// How many answers are kept: most containers ask one of very few questions.
+const KEPT: usize = 32;
+
+/// Returns a profile as the text of an OCI specification's `linux.seccomp`, resolved for this machine; without a text Docker's default.
+/// Containers that differ in nothing that matters share the answer.
+///
+/// # Errors
+/// Those of [`parse`].
+pub(crate) fn resolved(profile: Option<&str>, capabilities: Vec<String>, kernel: (u32, u32)) -> Result<Arc<str>> {
+    static ANSWERS: Mutex<Option<HashMap<Question, Arc<str>>>> = Mutex::new(None);
+    let question = (profile.map(str::to_owned), capabilities, kernel);
+    // A map that somebody panicked over is whole all the same.
+    let mut answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let answers = answers.get_or_insert_default();
+    if let Some(answer) = answers.get(&question) {
+        return Ok(Arc::clone(answer));
+    }
+    let parsed = profile.map(parse).transpose()?;
+    let subject = Subject {
+        capabilities: &question.1,
+        architecture: &Architecture::new(std::env::consts::ARCH),
+        kernel,
+    };
+    let answer: Arc<str> = resolve(parsed.as_ref().unwrap_or_else(|| default_profile()), subject)
+        .to_string()
+        .into();
+    if answers.len() >= KEPT {
+        answers.clear();
+    }
+    answers.insert(question, Arc::clone(&answer));
+    Ok(answer)
 }
 
 /// Resolves a profile to the OCI specification's `linux.seccomp` object.

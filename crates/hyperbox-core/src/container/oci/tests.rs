@@ -69,6 +69,9 @@ impl Host for TestHost {
     fn online_cpus(&self) -> u32 {
         2
     }
+    fn has_block_weights(&self) -> bool {
+        true
+    }
     fn hostname(&self) -> String {
         "machine".to_owned()
     }
@@ -102,19 +105,32 @@ fn record(spec: ContainerSpec) -> ContainerRecord {
 }
 
 fn configured(spec: ContainerSpec) -> Value {
-    let around = Surroundings {
+    configuration(&record(spec), &surroundings()).expect("valid")
+}
+
+fn filter_of(spec: ContainerSpec) -> Option<Arc<str>> {
+    seccomp(&record(spec), &surroundings()).expect("valid")
+}
+
+static NO_SOURCES: MountSources = MountSources {
+    volumes: BTreeMap::new(),
+    images: BTreeMap::new(),
+};
+
+fn surroundings() -> Surroundings<'static> {
+    Surroundings {
         host: &TestHost,
         cgroup_parent: "/hyperbox",
         kernel: (6, 18),
         files: None,
+        sources: &NO_SOURCES,
         pid_provider: Some(NamespaceProvider {
             id: ContainerId::from_bytes([9; 32]),
             pid: 42,
         }),
         ipc_provider: None,
         cgroup_v2: true,
-    };
-    configuration(&record(spec), &around).expect("valid")
+    }
 }
 
 fn namespace<'a>(configuration: &'a Value, kind: &str) -> Option<&'a Value> {
@@ -143,7 +159,34 @@ fn result_is_an_oci_configuration() {
         configuration["process"]["env"],
         json!([DEFAULT_PATH, "HOSTNAME=070707070707"])
     );
-    assert!(configuration["linux"]["seccomp"].is_object());
+}
+
+#[test]
+fn containers_alike_share_a_filter() {
+    let first = filter_of(ContainerSpec::default()).expect("a filter");
+    let parsed: oci_spec::runtime::LinuxSeccomp = serde_json::from_str(&first).expect("OCI specification");
+    assert!(parsed.syscalls().as_ref().is_some_and(|rules| !rules.is_empty()));
+    let second = filter_of(ContainerSpec::default()).expect("a filter");
+    assert!(Arc::ptr_eq(&first, &second));
+    let with = |security: Security| ContainerSpec {
+        security,
+        ..ContainerSpec::default()
+    };
+    let more = filter_of(with(Security {
+        capabilities_add: vec!["SYS_ADMIN".to_owned()],
+        ..Security::default()
+    }));
+    assert_ne!(more, Some(first));
+    let own = filter_of(with(Security {
+        seccomp: SeccompChoice::Custom(r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#.to_owned()),
+        ..Security::default()
+    }));
+    assert!(own.is_some_and(|text| text.contains("SCMP_ACT_ALLOW")));
+    let unconfined = filter_of(with(Security {
+        seccomp: SeccompChoice::Unconfined,
+        ..Security::default()
+    }));
+    assert_eq!(unconfined, None);
 }
 
 #[test]
@@ -152,12 +195,14 @@ fn privileged_hides_nothing() {
         privileged: true,
         ..Security::default()
     };
-    let configuration = configured(ContainerSpec {
+    let spec = ContainerSpec {
         security,
         ..ContainerSpec::default()
-    });
+    };
+    assert_eq!(filter_of(spec.clone()), None);
+    let configuration = configured(spec);
     let linux = &configuration["linux"];
-    assert!(linux.get("seccomp").is_none() && linux.get("maskedPaths").is_none());
+    assert!(linux.get("maskedPaths").is_none());
     assert_eq!(
         linux["resources"]["devices"],
         json!([{ "allow": true, "access": "rwm" }])

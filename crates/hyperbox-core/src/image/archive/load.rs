@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use hyperbox_types::{ByteSize, Digest, ImageReference};
+use hyperbox_types::{ByteSize, Digest, ImageId, ImageReference};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 
 use super::read::{Archive, Spooled, read_document, spool};
 use super::{DockerEntry, FULL_NAME, REFERENCE_NAME};
-use crate::image::fetch::{ChunkReader, Progress, commit_layer, progress_channel, stored, tell, tell_end, unpacked};
+use crate::image::fetch::{ChunkReader, Progress, brought, commit_layer, progress_channel, stored, tell, tell_end};
 use crate::image::manifest::{self, ImageManifest, ParsedManifest, media_type};
-use crate::image::pull::{run, store_manifest};
-use crate::image::record::{assemble, parse_configuration};
+use crate::image::pull::{run, store_document};
+use crate::image::record::{ImageRecord, assemble, parse_configuration};
 use crate::image::{Images, LayerLease, ProgressStream, TransferProgress};
 use crate::seam::Descriptor;
 use crate::{Result, ServiceError, random};
@@ -42,6 +42,7 @@ impl Images {
         let images = self.clone();
         Ok(run(receiver, async move {
             if let Err(error) = images.load_all(archive, &directory.path, &progress).await {
+                images.give_back_after(&error).await;
                 tell_end(&progress, TransferProgress::Failed(error)).await;
             }
         }))
@@ -57,9 +58,6 @@ impl Images {
         let found = tokio::task::spawn_blocking(move || find_images(&spooled))
             .await
             .map_err(|error| ServiceError::internal("loading was interrupted").with_source(error))??;
-        if found.is_empty() {
-            return Err(ServiceError::invalid("invalid archive: it contains no images"));
-        }
         for image in found {
             let lease = self.inner.leases.open().await;
             self.load_one(image, &lease, progress).await?;
@@ -67,7 +65,53 @@ impl Images {
         Ok(())
     }
 
+    /// Takes one image out of an archive without listing it: no name moves, and only the lease protects what came.
+    ///
+    /// # Errors
+    /// `NotFound` when the archive does not have it; those of the archive and of the stores.
+    pub async fn load_unlisted(
+        &self,
+        archive: Box<dyn AsyncRead + Send + Unpin>,
+        id: &ImageId,
+        lease: &LayerLease,
+    ) -> Result<ImageRecord> {
+        let directory = Spool::create(&self.inner.with.spool_dir)?;
+        let spooled = receive(archive, &directory.path).await?;
+        let found = tokio::task::spawn_blocking(move || find_images(&spooled))
+            .await
+            .map_err(|error| ServiceError::internal("loading was interrupted").with_source(error))??;
+        let wanted = found.into_iter().find(|image| image.parsed.config.digest == id.0);
+        let wanted = wanted.ok_or_else(|| ServiceError::not_found(format!("the archive has no image {id}")))?;
+        let (silence, _nobody) = progress_channel();
+        let (record, _) = self.store_found(wanted, lease, &silence).await?;
+        Ok(record)
+    }
+
     async fn load_one(&self, found: Found, lease: &LayerLease, progress: &Progress) -> Result<()> {
+        let (record, names) = self.store_found(found, lease, progress).await?;
+        let id = record.id.clone();
+        if names.is_empty() {
+            self.publish_image(record, None, None).await?;
+            let text = format!("Loaded image ID: {id}\n");
+            tell(progress, TransferProgress::Status { id: None, status: text });
+        } else {
+            for name in &names {
+                self.publish_image(record.clone(), Some(name), None).await?;
+                let text = format!("Loaded image: {}\n", name.familiar());
+                tell(progress, TransferProgress::Status { id: None, status: text });
+            }
+        }
+        self.publish("load", &id, &id.to_string());
+        Ok(())
+    }
+
+    /// Puts what an image consists of into the stores, protected by a lease; returns its record and its names.
+    async fn store_found(
+        &self,
+        found: Found,
+        lease: &LayerLease,
+        progress: &Progress,
+    ) -> Result<(ImageRecord, Vec<ImageReference>)> {
         let config_file = found.blobs.get(&found.parsed.config.digest);
         let config_file = config_file.ok_or_else(|| ServiceError::invalid("invalid archive: no configuration"))?;
         let configuration = parse_configuration(&read_document(config_file)?)?;
@@ -80,9 +124,9 @@ impl Images {
             )
             .await;
         for (digest, file) in &found.blobs {
-            self.store_blob(digest, file).await?;
+            self.store_blob(digest, file, lease).await?;
         }
-        for layer in &record.layers {
+        for (position, layer) in record.layers.iter().enumerate() {
             if !self.inner.with.snapshotter.has_layer(&layer.diff_id) {
                 let id = layer.diff_id.0.short().to_owned();
                 tell(progress, crate::image::fetch::status(&id, "Loading layer"));
@@ -93,29 +137,23 @@ impl Images {
                     .snapshotter
                     .stage_layer(Box::new(file))
                     .await
-                    .map_err(unpacked)?;
-                commit_layer(layer, staged).await?;
+                    .map_err(brought)?;
+                if *staged.diff_id() != layer.diff_id {
+                    return Err(ServiceError::invalid(format!(
+                        "invalid diffID for layer {position}: expected \"{}\", got \"{}\"",
+                        layer.diff_id,
+                        staged.diff_id()
+                    )));
+                }
+                commit_layer(layer, staged, lease).await?;
             }
         }
-        store_manifest(self, &found.descriptor, &found.manifest).await?;
+        store_document(self, &found.descriptor, &found.manifest, lease).await?;
         record.size = self.unpacked_size(&record).await?;
-        let id = record.id.clone();
-        if found.names.is_empty() {
-            self.publish_image(record, None, None).await?;
-            let text = format!("Loaded image ID: {id}\n");
-            tell(progress, TransferProgress::Status { id: None, status: text });
-        } else {
-            for name in &found.names {
-                self.publish_image(record.clone(), Some(name), None).await?;
-                let text = format!("Loaded image: {}\n", name.familiar());
-                tell(progress, TransferProgress::Status { id: None, status: text });
-            }
-        }
-        self.publish("load", &id, &id.to_string());
-        Ok(())
+        Ok((record, found.names))
     }
 
-    pub(in crate::image) async fn store_blob(&self, digest: &Digest, file: &Spooled) -> Result<()> {
+    pub(in crate::image) async fn store_blob(&self, digest: &Digest, file: &Spooled, lease: &LayerLease) -> Result<()> {
         let content = &self.inner.with.content;
         if content.info(digest).map_err(stored)?.is_some() {
             return Ok(());
@@ -134,7 +172,9 @@ impl Images {
             }
             writer.write(&buffer[..length]).await.map_err(stored)?;
         }
-        writer.commit(Some(file.size)).await.map_err(stored)?;
+        let size = file.size;
+        let committed = lease.during(async move { writer.commit(Some(size)).await }).await?;
+        committed.map_err(stored)?;
         Ok(())
     }
 }
@@ -168,11 +208,17 @@ fn find_images(archive: &Archive) -> Result<Vec<Found>> {
     match archive.document("index.json")? {
         Some(index) => from_layout(archive, &index, docker.as_deref().unwrap_or_default()),
         None => docker
-            .unwrap_or_default()
+            .ok_or_else(no_images)?
             .iter()
             .map(|entry| from_docker(archive, entry))
             .collect(),
     }
+}
+
+/// Docker looks for the list of its oldest form last, and that is what it misses.
+fn no_images() -> ServiceError {
+    ServiceError::invalid("open repositories: no such file or directory")
+        .with_hint("an archive of images has manifest.json or index.json; a root filesystem is loaded by 'import'")
 }
 
 #[derive(Debug, Deserialize)]
@@ -271,6 +317,7 @@ fn docker_names(docker: &[DockerEntry], config: &Digest) -> Vec<ImageReference> 
 /// Makes an OCI manifest for an image of a Docker archive, which has none.
 fn from_docker(archive: &Archive, entry: &DockerEntry) -> Result<Found> {
     let config = archive.file(&entry.config)?;
+    check_configuration(&read_document(config)?, entry)?;
     let mut blobs = BTreeMap::from([(config.digest.clone(), config.clone())]);
     let mut layers = Vec::new();
     for name in entry.layers.iter().flatten() {
@@ -311,6 +358,36 @@ fn from_docker(archive: &Archive, entry: &DockerEntry) -> Result<Found> {
         blobs,
         names,
     })
+}
+
+/// Says in Docker's words what is wrong with a configuration.
+fn check_configuration(bytes: &[u8], entry: &DockerEntry) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Layers {
+        #[serde(default)]
+        diff_ids: Vec<String>,
+    }
+    #[derive(Deserialize)]
+    struct Document {
+        rootfs: Option<Layers>,
+    }
+    let document: Document = serde_json::from_slice(bytes).map_err(|error| {
+        if error.is_eof() {
+            ServiceError::invalid("unexpected end of JSON input")
+        } else {
+            ServiceError::invalid(format!("malformed image configuration: {error}"))
+        }
+    })?;
+    let Some(layers) = document.rootfs else {
+        return Err(ServiceError::invalid("invalid image JSON, no RootFS key"));
+    };
+    let (listed, expected) = (entry.layers.as_ref().map_or(0, Vec::len), layers.diff_ids.len());
+    if listed != expected {
+        return Err(ServiceError::invalid(format!(
+            "invalid manifest, layers length mismatch: expected {listed}, got {expected}"
+        )));
+    }
+    Ok(())
 }
 
 fn layer_media_type(path: &Path) -> Result<&'static str> {

@@ -12,6 +12,9 @@ pub(super) use load::Spool;
 pub(super) use read::Spooled;
 pub use save::ArchiveStream;
 
+use std::collections::BTreeMap;
+
+use hyperbox_types::{ByteSize, DiffId, Digest};
 use serde::{Deserialize, Serialize};
 
 /// Annotation with the complete name of an image (containerd's convention, used by Docker).
@@ -28,4 +31,16 @@ struct DockerEntry {
     repo_tags: Option<Vec<String>>,
     #[serde(default)]
     layers: Option<Vec<String>>,
+    /// What the layers are, by their diff ids. Written for Docker, not read.
+    #[serde(default, skip_deserializing, skip_serializing_if = "BTreeMap::is_empty")]
+    layer_sources: BTreeMap<DiffId, LayerSource>,
+}
+
+/// A descriptor without annotations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LayerSource {
+    media_type: String,
+    size: ByteSize,
+    digest: Digest,
 }

@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use hyperbox_types::{ByteSize, Digest};
 use sha2::{Digest as _, Sha256};
 
 use super::DockerEntry;
+use crate::image::compression::{CUT_SHORT, Packing, is_cut_short, unpacked};
 use crate::{Result, ServiceError};
 
 /// More files than any archive of images has.
@@ -34,20 +35,14 @@ pub(super) struct Archive {
     links: BTreeMap<PathBuf, PathBuf>,
 }
 
-/// Spools an archive, plain, gzip or Zstandard.
+/// Spools an archive, plain or compressed in any way that Docker takes.
 ///
 /// # Errors
 /// `InvalidArgument` for what is no archive, and I/O classes.
 pub(super) fn spool(stream: impl Read, directory: &Path) -> Result<Archive> {
     let mut stream = BufReader::with_capacity(64 * 1024, stream);
-    let magic = std::io::BufRead::fill_buf(&mut stream).map_err(malformed)?;
-    if magic.starts_with(&[0x1f, 0x8b]) {
-        spool_tar(flate2::read::MultiGzDecoder::new(stream), directory)
-    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        spool_tar(zstd::Decoder::with_buffer(stream).map_err(malformed)?, directory)
-    } else {
-        spool_tar(stream, directory)
-    }
+    let packing = Packing::detect(stream.fill_buf().map_err(malformed)?);
+    spool_tar(unpacked(packing, stream).map_err(malformed)?, directory)
 }
 
 fn spool_tar(stream: impl Read, directory: &Path) -> Result<Archive> {
@@ -64,7 +59,12 @@ fn spool_tar(stream: impl Read, directory: &Path) -> Result<Archive> {
                     ));
                 }
                 let path = directory.join(archive.files.len().to_string());
+                let length = entry.size();
                 let spooled = copy(&mut entry, path)?;
+                // The tar library takes the end of the stream for the end of the entry.
+                if spooled.size.0 < length {
+                    return Err(ServiceError::invalid(CUT_SHORT));
+                }
                 archive.files.insert(name, spooled);
             }
             tar::EntryType::Symlink | tar::EntryType::Link => {
@@ -108,7 +108,17 @@ fn copy(from: &mut impl Read, path: PathBuf) -> Result<Spooled> {
     })
 }
 
+/// Docker tells of two mistakes only: archives that end too early, and what is no archive.
 fn malformed(error: std::io::Error) -> ServiceError {
+    // These are the tar library's own words for a block that is not whole.
+    let text = error.to_string();
+    let short = text.contains("failed to read entire block") || text.contains("unexpected EOF");
+    if short || is_cut_short(&error) {
+        return ServiceError::invalid(CUT_SHORT).with_source(error);
+    }
+    if text.contains("cksum") || text.contains("checksum") {
+        return ServiceError::invalid("archive/tar: invalid tar header").with_source(error);
+    }
     ServiceError::from_mechanism("invalid archive", hyperbox_types::ErrorKind::InvalidArgument, error)
 }
 
@@ -143,7 +153,7 @@ impl Archive {
                 None => break,
             }
         }
-        Err(ServiceError::invalid(format!("invalid archive: {name} is missing")))
+        Err(ServiceError::invalid(format!("open {name}: no such file or directory")))
     }
 
     /// Returns the blob of an OCI layout.
@@ -180,8 +190,24 @@ impl Archive {
         };
         serde_json::from_slice(&bytes)
             .map(Some)
-            .map_err(|error| ServiceError::invalid(format!("invalid archive: manifest.json: {error}")))
+            .map_err(|error| ServiceError::invalid(list_mistake(&bytes, &error)))
     }
+}
+
+/// Says in the words of Go's decoder what is wrong with a list of images.
+fn list_mistake(bytes: &[u8], error: &serde_json::Error) -> String {
+    let incomplete = |error: serde_json::Error| error.is_eof();
+    if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_err_and(incomplete) {
+        return CUT_SHORT.to_owned();
+    }
+    let found = match bytes.trim_ascii_start().first() {
+        Some(b'{') => "object",
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "bool",
+        Some(b'-' | b'0'..=b'9') => "number",
+        _ => return format!("invalid archive: manifest.json: {error}"),
+    };
+    format!("json: cannot unmarshal {found} into Go value of type []tarexport.manifestItem")
 }
 
 /// Reads a spooled document.

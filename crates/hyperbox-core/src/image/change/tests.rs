@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 
+use std::time::Duration;
+
 use super::*;
+use crate::container::HealthTest;
 
 fn changed(lines: &[&str]) -> Result<ImageConfig> {
     let mut config = ImageConfig {
@@ -35,6 +38,17 @@ fn refusals_are_dockers() {
         ("HEALTHCHECK", "HEALTHCHECK requires at least one argument"),
         ("HEALTHCHECK x", "Unknown type \"X\" in HEALTHCHECK (try CMD)"),
         ("STOPSIGNAL BAD", "invalid signal: BAD"),
+        ("HEALTHCHECK --retries=-1 CMD x", "--retries cannot be negative (-1)"),
+        ("HEALTHCHECK --interval=xx CMD x", "time: invalid duration \"xx\""),
+        (
+            "HEALTHCHECK --interval=1ns CMD x",
+            "Interval \"interval\" cannot be less than 1ms",
+        ),
+        ("HEALTHCHECK --bogus=1 CMD x", "unknown flag: --bogus"),
+        (
+            "ENV X=${A:x}",
+            "failed to process \"${A:x}\": unsupported modifier (:x) in substitution",
+        ),
         ("ONBUILD FROM x", "FROM isn't allowed as an ONBUILD trigger"),
     ] {
         let error = changed(&[line]).expect_err(line);
@@ -85,4 +99,26 @@ fn commands() {
         (check.interval, check.retries),
         (Some(Duration::from_secs(90)), Some(2))
     );
+}
+
+/// As Docker Engine 28.5: the environment that the lines before have left, and the shell's variables stay the shell's.
+#[test]
+fn variables_are_the_image_s() {
+    let config = changed(&[
+        "ENV X=$A Y=${A:-none}z",
+        "ENV A=b B=$A",
+        "LABEL l=\"$A\"",
+        "WORKDIR /w/$A",
+        "EXPOSE ${P:-77} \\\n 78",
+        "USER $A",
+        "VOLUME /v/$A",
+        "CMD echo $A",
+    ])
+    .expect("valid");
+    assert_eq!(config.env, ["A=b", "X=1", "Y=1z", "B=1"]);
+    assert_eq!(config.labels["l"], "b");
+    assert_eq!((config.working_dir.as_str(), config.user.as_str()), ("/w/b", "b"));
+    assert_eq!(config.exposed_ports, ["77/tcp", "78/tcp"]);
+    assert_eq!(config.volumes, ["/v/b"]);
+    assert_eq!(config.command, ["/bin/sh", "-c", "echo $A"]);
 }
