@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{ApiError, ApiResult};
-use crate::go_json;
+use crate::go_json::shape::{Document, Root};
+use crate::go_json::{self, Malformed};
 use crate::hijack::Takeover;
 use crate::query::Query;
 use crate::request_body::RequestBody;
@@ -31,6 +32,12 @@ pub(crate) const JSON_LIMIT: usize = 4 * 1024 * 1024;
 pub(crate) struct Door {
     /// The engine's services.
     pub engine: Engine,
+    /// Builds images.
+    pub builder: Option<hyperbox_build::Builder>,
+    /// Speaks BuildKit's protocols.
+    pub build_connections: Option<Arc<dyn crate::upgrades::BuildConnections>>,
+    /// Builds that can be cancelled by their ids.
+    pub builds: crate::build::running::RunningBuilds,
     /// Tasks that outlive their request: hijacked connections.
     pub sessions: TaskTracker,
     /// Cancelled when what is left of them is given up.
@@ -89,25 +96,36 @@ impl Call {
     ///
     /// # Errors
     /// 400 for another media type and for malformed JSON, 413 for a body that is too long.
-    pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> ApiResult<T> {
+    pub(crate) async fn json<T: DeserializeOwned + Document>(&mut self) -> ApiResult<T> {
         let bytes = self.bytes().await?;
         if bytes.is_empty() {
-            return Err(ApiError::bad_request(
-                "invalid JSON: got EOF while reading request body",
-            ));
+            return Err(malformed(&Malformed::Nothing));
         }
         self.require_json()?;
-        parse_json(&bytes)
+        go_json::document(&bytes).map_err(|error| malformed(&error))
     }
 
     /// Reads a JSON body that may be left out.
-    pub(crate) async fn json_or_default<T: DeserializeOwned + Default>(&mut self) -> ApiResult<T> {
+    pub(crate) async fn json_or_default<T: DeserializeOwned + Document + Default>(&mut self) -> ApiResult<T> {
         let bytes = self.bytes().await?;
         if bytes.is_empty() {
             return Ok(T::default());
         }
         self.require_json()?;
-        parse_json(&bytes)
+        go_json::document(&bytes).map_err(|error| malformed(&error))
+    }
+
+    /// Reads a JSON body, which may be left out, only to refuse what is none of such a type.
+    ///
+    /// # Errors
+    /// As [`Call::json`].
+    pub(crate) async fn judge_json(&mut self, root: &'static Root) -> ApiResult<()> {
+        let bytes = self.bytes().await?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.require_json()?;
+        go_json::judge(&bytes, root).map_err(|error| malformed(&error))
     }
 
     /// Reads a JSON body as it is, keeping parts of it as text.
@@ -120,7 +138,8 @@ impl Call {
         serde_json::from_slice(&bytes).map_err(|error| ApiError::bad_request(format!("invalid JSON: {error}")))
     }
 
-    async fn bytes(&mut self) -> ApiResult<Bytes> {
+    /// Reads a body as it is, at most [`JSON_LIMIT`] bytes.
+    pub(crate) async fn bytes(&mut self) -> ApiResult<Bytes> {
         match Limited::new(&mut self.body, JSON_LIMIT).collect().await {
             Ok(collected) => Ok(collected.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
@@ -134,9 +153,14 @@ impl Call {
     fn require_json(&self) -> ApiResult<()> {
         let media_type = self.header(CONTENT_TYPE.as_str()).unwrap_or_default();
         let essence = media_type.split(';').next().unwrap_or_default().trim();
-        // An absent header is taken as JSON, as Docker does for the sake of old clients.
-        if essence.is_empty() || essence.eq_ignore_ascii_case("application/json") {
+        if essence.eq_ignore_ascii_case("application/json") {
             return Ok(());
+        }
+        if essence.is_empty() {
+            // Only a request without a body may leave it out.
+            return Err(ApiError::bad_request(
+                "malformed Content-Type header (): mime: no media type",
+            ));
         }
         Err(ApiError::bad_request(format!(
             "unsupported Content-Type header ({essence}): must be 'application/json'"
@@ -149,10 +173,15 @@ impl Call {
 /// # Errors
 /// 400 `invalid JSON: …`.
 pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
-    go_json::from_slice(bytes).map_err(|error| match error {
-        None => ApiError::bad_request("unexpected content after JSON"),
-        Some(error) if error.is_eof() => ApiError::bad_request("invalid JSON: unexpected EOF"),
-        Some(error) => ApiError::bad_request(format!("invalid JSON: {error}")),
+    go_json::from_slice(bytes).map_err(|error| malformed(&error))
+}
+
+/// Docker's answer to a body that is no such document.
+fn malformed(error: &Malformed) -> ApiError {
+    ApiError::bad_request(match error {
+        Malformed::Nothing => "invalid JSON: got EOF while reading request body".to_owned(),
+        Malformed::Trailing(_) => "unexpected content after JSON".to_owned(),
+        Malformed::CutOff | Malformed::Syntax(_) | Malformed::Mismatch(_) => format!("invalid JSON: {error}"),
     })
 }
 

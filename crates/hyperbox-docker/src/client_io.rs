@@ -6,11 +6,13 @@
 
 use std::future::Future;
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyperbox_sys::socket::unread_by_peer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -109,6 +111,11 @@ impl ClientIo {
         Self { read_already, stream }
     }
 
+    /// Tells whether the client may be anybody on the network.
+    pub(crate) fn is_network(&self) -> bool {
+        self.stream.is_network()
+    }
+
     /// Returns the bytes that HTTP read and did not need; they come before everything that [`ClientIo::read`] gives.
     pub(crate) fn take_read_already(&mut self) -> Bytes {
         std::mem::take(&mut self.read_already)
@@ -157,6 +164,24 @@ impl ClientIo {
         Ok(())
     }
 
+    /// Waits until a client on a Unix socket has read what was written so far, at most [`LINGER`]. A no-op over TCP, which cannot tell.
+    ///
+    /// Some clients read the head of the answer through a buffer and what follows past it (docker-py, for one): what arrives together
+    /// with the head is lost to them. A quick command's output is in the socket before a slow client has looked at the head.
+    /// Cancel-safe.
+    pub(crate) async fn was_read(&self) {
+        let ClientStream::Unix(stream) = &self.stream else {
+            return;
+        };
+        // The kernel makes the socket writable anew each time the peer has emptied one of its buffers.
+        // It does so before the last of what the buffer took is given back (`sock_wfree`), so whoever looks at once may still see one.
+        let read = stream.async_io(Interest::WRITABLE, || match unread_by_peer(stream.as_fd()) {
+            Ok(2..) => Err(io::ErrorKind::WouldBlock.into()),
+            Ok(..=1) | Err(_) => Ok(()),
+        });
+        drop(tokio::time::timeout(LINGER, read).await);
+    }
+
     /// Ends the connection: closes the sending half and reads what the client still sends until it closes its own.
     ///
     /// Closing a socket with unread input resets the connection (`tcp(7)`, `unix(7)`), and the peer may lose what it has not read
@@ -185,7 +210,34 @@ impl ClientIo {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn what_follows_waits_until_the_client_has_read_the_head() {
+        let (ours, mut theirs) = UnixStream::pair().expect("socket pair");
+        let io = ClientIo::new(ClientStream::Unix(ours), Bytes::new());
+        io.was_read().await;
+        io.write_all(b"head").await.expect("write");
+        let mut waiting = Box::pin(io.was_read());
+        for _ in 0..10 {
+            assert!(futures_util::poll!(&mut waiting).is_pending());
+            tokio::task::yield_now().await;
+        }
+        let mut head = [0; 64];
+        assert_eq!(theirs.read(&mut head).await.expect("read"), 4);
+        assert!(LINGER > Duration::from_secs(1));
+        tokio::time::timeout(LINGER.mul_f32(0.9), waiting)
+            .await
+            .expect("woken by the read, not by the time");
+        io.write_all(b"lost").await.expect("write");
+        let waiting = io.was_read();
+        drop(theirs);
+        tokio::time::timeout(LINGER.mul_f32(0.9), waiting)
+            .await
+            .expect("nobody is waited for who has gone");
+    }
 
     #[tokio::test]
     async fn half_closed_is_not_gone() {

@@ -17,6 +17,8 @@ pub(crate) struct ApiError {
     message: String,
     hint: Option<Hint>,
     plain_text: bool,
+    /// The engine's class, where the error is the engine's and its status was not changed: several classes have one status.
+    kind: Option<ErrorKind>,
 }
 
 /// The result of a handler.
@@ -30,6 +32,7 @@ impl ApiError {
             message: message.into(),
             hint: None,
             plain_text: false,
+            kind: None,
         }
     }
 
@@ -72,6 +75,7 @@ impl ApiError {
     #[must_use]
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
+        self.kind = None;
         self
     }
 
@@ -114,6 +118,27 @@ impl From<ServiceError> for ApiError {
             message,
             hint: error.hint().cloned(),
             plain_text: false,
+            kind: Some(error.kind()),
+        }
+    }
+}
+
+impl From<ApiError> for ServiceError {
+    /// For those who are served without HTTP: the engine's class, else the one that would have had the status.
+    fn from(error: ApiError) -> Self {
+        let kind = error.kind.unwrap_or(match error.status {
+            StatusCode::NOT_FOUND => ErrorKind::NotFound,
+            StatusCode::CONFLICT => ErrorKind::Conflict,
+            StatusCode::NOT_MODIFIED => ErrorKind::NotModified,
+            StatusCode::FORBIDDEN => ErrorKind::PermissionDenied,
+            StatusCode::NOT_IMPLEMENTED => ErrorKind::Unsupported,
+            status if status.is_client_error() => ErrorKind::InvalidArgument,
+            _ => ErrorKind::Internal,
+        });
+        let made = Self::new(kind, error.message);
+        match error.hint {
+            Some(hint) => made.with_hint(hint.0),
+            None => made,
         }
     }
 }
@@ -159,7 +184,16 @@ fn without_command(kind: ErrorKind, message: &str) -> (StatusCode, String) {
             StatusCode::INTERNAL_SERVER_ERROR
         };
         let cause = cause.trim_start_matches(": ");
-        // Docker looks for users before it asks the runtime.
+        // Docker looks for users, and makes the working directory, before it asks the runtime.
+        let no_directory = cause
+            .strip_prefix("cannot change to the working directory \"")
+            .and_then(|rest| rest.split_once("\": Not a directory"));
+        if let Some((path, _)) = no_directory {
+            return (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("Cannot mkdir: {path} is not a directory"),
+            );
+        }
         let text = if cause.starts_with("unable to find ") {
             cause
         } else {
@@ -250,6 +284,14 @@ mod tests {
                 format!("{TASK}: cannot set sysctl \"net.x\": No such file or directory (os error 2)"),
             ),
             (
+                format!(
+                    "{TASK}: cannot change to the working directory \"/etc/passwd\": Not a directory (os error 20)"
+                ),
+                ErrorKind::InvalidArgument,
+                500,
+                "Cannot mkdir: /etc/passwd is not a directory".to_owned(),
+            ),
+            (
                 "error gathering device information: cannot find the device /dev/x".to_owned(),
                 ErrorKind::NotFound,
                 500,
@@ -265,6 +307,29 @@ mod tests {
             let answer = ApiError::from(ServiceError::new(kind, message));
             assert_eq!((answer.status().as_u16(), answer.message()), (status, text.as_str()));
         }
+    }
+
+    #[test]
+    fn who_is_served_without_http_gets_the_class() {
+        for kind in [
+            ErrorKind::Unavailable,
+            ErrorKind::ResourceExhausted,
+            ErrorKind::Cancelled,
+            ErrorKind::FailedPrecondition,
+            ErrorKind::AlreadyExists,
+            ErrorKind::NotFound,
+            ErrorKind::Internal,
+        ] {
+            let error = ApiError::from(ServiceError::new(kind, "x").with_hint("do"));
+            let back = ServiceError::from(error.clone().with_message("y"));
+            assert_eq!((back.kind(), back.message()), (kind, "y"));
+            assert!(back.hint().is_some());
+            // Who gives it another status means something else.
+            let other = ServiceError::from(error.with_status(StatusCode::NOT_FOUND));
+            assert_eq!(other.kind(), ErrorKind::NotFound);
+        }
+        let own = ServiceError::from(ApiError::new(StatusCode::CONFLICT, "x"));
+        assert_eq!(own.kind(), ErrorKind::Conflict);
     }
 
     #[test]

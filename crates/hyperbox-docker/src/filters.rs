@@ -3,16 +3,22 @@
 //!
 //! Values of one filter are alternatives (except labels, which must all match); different filters must all match. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::{ApiError, ApiResult};
 use crate::pattern;
 
 /// Parsed filters: the values by filter, in the client's order.
+///
+/// Docker keeps a value that is `false` or `null` in the second form: only a comparison as a whole ([`Filters::exact`]) passes it
+/// over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Filters(BTreeMap<String, Vec<String>>);
+pub(crate) struct Filters {
+    values: BTreeMap<String, Vec<String>>,
+    off: BTreeSet<(String, String)>,
+}
 
 impl Filters {
     /// Parses the parameter; an empty text means no filters.
@@ -25,28 +31,36 @@ impl Filters {
         }
         let malformed = || ApiError::bad_request("invalid filter");
         let value: Value = serde_json::from_str(text).map_err(|_| malformed())?;
-        let Value::Object(fields) = value else {
-            return Err(malformed());
+        let fields = match value {
+            Value::Null => return Ok(Self::default()),
+            Value::Object(fields) => fields,
+            _ => return Err(malformed()),
         };
-        let mut filters = BTreeMap::new();
+        let maps = fields.values().all(|values| values.is_object() || values.is_null());
+        let mut filters = Self::default();
         for (name, values) in fields {
             let values = match values {
-                Value::Array(values) => values
-                    .into_iter()
-                    .map(|value| value.as_str().map(str::to_owned))
-                    .collect::<Option<Vec<_>>>(),
-                Value::Object(values) if values.values().all(Value::is_boolean) => Some(
-                    values
-                        .into_iter()
-                        .filter(|(_, on)| on.as_bool() == Some(true))
-                        .map(|(name, _)| name)
-                        .collect(),
-                ),
-                _ => None,
+                Value::Null => Vec::new(),
+                Value::Array(values) => texts(values).ok_or_else(malformed)?,
+                Value::Object(values) if maps => filters.switches(&name, values).ok_or_else(malformed)?,
+                _ => return Err(malformed()),
             };
-            filters.insert(name, values.ok_or_else(malformed)?);
+            filters.values.insert(name, values);
         }
-        Ok(Self(filters))
+        Ok(filters)
+    }
+
+    /// Reads the values of the form `{"a":true}`; `None` when one is no truth value.
+    fn switches(&mut self, name: &str, values: Map<String, Value>) -> Option<Vec<String>> {
+        let mut names = Vec::new();
+        for (value, on) in values {
+            let on = on.as_bool().or(on.is_null().then_some(false))?;
+            if !on {
+                self.off.insert((name.to_owned(), value.clone()));
+            }
+            names.push(value);
+        }
+        Some(names)
     }
 
     /// Parses the parameter and refuses filters other than `accepted`.
@@ -55,15 +69,21 @@ impl Filters {
     /// 400 `invalid filter 'x'`.
     pub(crate) fn parse_accepting(text: &str, accepted: &[&str]) -> ApiResult<Self> {
         let filters = Self::parse(text)?;
-        match filters.0.keys().find(|name| !accepted.contains(&name.as_str())) {
+        match filters.values.keys().find(|name| !accepted.contains(&name.as_str())) {
+            Some(name) if name.is_empty() => Err(ApiError::bad_request("invalid filter")),
             Some(name) => Err(ApiError::bad_request(format!("invalid filter '{name}'"))),
             None => Ok(filters),
         }
     }
 
+    /// Returns the names of all filters.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
     /// Returns the values of a filter; empty when it is absent.
     pub(crate) fn values(&self, name: &str) -> &[String] {
-        self.0.get(name).map_or(&[], Vec::as_slice)
+        self.values.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Tells whether a filter is present with at least one value.
@@ -78,12 +98,9 @@ impl Filters {
 
     /// Tells whether the filter is absent or names `source` exactly.
     pub(crate) fn exact(&self, name: &str, source: &str) -> bool {
-        self.any(name, |value| value == source)
-    }
-
-    /// Tells whether the filter is absent or one value is a prefix of `source`.
-    pub(crate) fn prefix(&self, name: &str, source: &str) -> bool {
-        self.any(name, |value| source.starts_with(value))
+        self.any(name, |value| {
+            value == source && !self.off.contains(&(name.to_owned(), value.to_owned()))
+        })
     }
 
     /// Tells whether the filter is absent or one value, as a regular expression, is found in `source` (or equals it).
@@ -101,25 +118,20 @@ impl Filters {
         self.values("label").iter().all(matches) && (unwanted.is_empty() || !unwanted.iter().all(matches))
     }
 
-    /// Returns a boolean filter.
+    /// Returns a boolean filter. As with Docker, what is no boolean is passed over beside what is one.
     ///
     /// # Errors
-    /// 400 for contradicting values and for what is no boolean.
+    /// 400 for contradicting values and for no boolean at all.
     pub(crate) fn boolean(&self, name: &str) -> ApiResult<Option<bool>> {
-        let values = self.values(name);
-        let mut answer = None;
-        for value in values {
-            let parsed = match value.as_str() {
-                "1" | "true" => true,
-                "0" | "false" => false,
-                _ => return Err(self.invalid(name)),
-            };
-            if answer.is_some_and(|earlier| earlier != parsed) {
-                return Err(self.invalid(name));
-            }
-            answer = Some(parsed);
+        if !self.values.contains_key(name) {
+            return Ok(None);
         }
-        Ok(answer)
+        let has = |words: [&str; 2]| self.values(name).iter().any(|value| words.contains(&value.as_str()));
+        match (has(["1", "true"]), has(["0", "false"])) {
+            (true, false) => Ok(Some(true)),
+            (false, true) => Ok(Some(false)),
+            _ => Err(self.invalid(name)),
+        }
     }
 
     /// Refuses values other than `allowed`, in Docker's words: `invalid filter 'status=x': invalid value for state (x): …`.
@@ -142,6 +154,16 @@ impl Filters {
     }
 }
 
+/// Reads the values of the form `["a"]`; `None` when one is no text.
+fn texts(values: Vec<Value>) -> Option<Vec<String>> {
+    let text = |value: Value| match value {
+        Value::String(text) => Some(text),
+        Value::Null => Some(String::new()),
+        _ => None,
+    };
+    values.into_iter().map(text).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,15 +175,31 @@ mod tests {
     #[test]
     fn both_forms_are_read() {
         let list = filters(r#"{"label":["a=b","c"],"name":["x"]}"#);
-        let map = filters(r#"{"label":{"a=b":true,"c":true,"off":false},"name":{"x":true}}"#);
+        let map = filters(r#"{"label":{"a=b":true,"c":true},"name":{"x":true}}"#);
         assert_eq!(list, map);
         assert_eq!(list.values("label"), ["a=b", "c"]);
         assert_eq!(filters(""), Filters::default());
+        assert_eq!(filters("null"), Filters::default());
+        assert!(!filters(r#"{"label":null}"#).has("label"));
+        let off = filters(r#"{"driver":{"local":false},"name":{"x":null}}"#);
+        assert_eq!(
+            (off.values("driver"), off.values("name")),
+            (&["local".to_owned()][..], &["x".to_owned()][..])
+        );
+        assert!(!off.exact("driver", "local") && off.pattern("name", "x"));
     }
 
     #[test]
     fn refusals_have_dockers_texts() {
-        for text in ["[1]", "{", r#"{"label":"x"}"#, r#"{"a":[1]}"#, r#"{"a":{"b":1}}"#, "7"] {
+        for text in [
+            "[1]",
+            "{",
+            r#"{"label":"x"}"#,
+            r#"{"a":[1]}"#,
+            r#"{"a":{"b":1}}"#,
+            r#"{"a":{"b":true},"c":["d"]}"#,
+            "7",
+        ] {
             assert_eq!(
                 Filters::parse(text).expect_err(text).message(),
                 "invalid filter",
@@ -174,6 +212,17 @@ mod tests {
             .boolean("dangling")
             .expect_err("no boolean");
         assert_eq!(value.message(), "invalid filter 'dangling=[x]'");
+        for (text, expected) in [
+            ("{}", Some(None)),
+            (r#"{"dangling":["true","x"]}"#, Some(Some(true))),
+            (r#"{"dangling":{"0":true}}"#, Some(Some(false))),
+            (r#"{"dangling":["1","false"]}"#, None),
+            (r#"{"dangling":[]}"#, None),
+        ] {
+            assert_eq!(filters(text).boolean("dangling").ok(), expected, "{text}");
+        }
+        let nameless = Filters::parse_accepting(r#"{"":["x"]}"#, &[]).expect_err("no name");
+        assert_eq!(nameless.message(), "invalid filter");
     }
 
     #[test]

@@ -22,9 +22,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::answer::{Answer, no_body};
 use crate::call::Call;
-use crate::client_io::{ClientIo, ClientStream};
+use crate::client_io::ClientIo;
 use crate::detach_keys::DetachKeys;
 use crate::error::ApiResult;
+use crate::request_line::RequestLine;
 
 /// The media type of framed output.
 pub(crate) const MULTIPLEXED: &str = "application/vnd.docker.multiplexed-stream";
@@ -102,8 +103,8 @@ pub(crate) async fn upgraded(upgrade: OnUpgrade) -> Option<ClientIo> {
             return None;
         }
     };
-    let parts = upgraded.downcast::<TokioIo<ClientStream>>().ok()?;
-    Some(ClientIo::new(parts.io.into_inner(), parts.read_buf))
+    let parts = upgraded.downcast::<TokioIo<RequestLine>>().ok()?;
+    Some(ClientIo::new(parts.io.into_inner().into_inner(), parts.read_buf))
 }
 
 async fn take_over(call: Call, media_type: &'static str, session: Session) -> ApiResult<Answer> {
@@ -170,10 +171,14 @@ pub(crate) async fn pump(mut client: ClientIo, attached: Box<dyn AttachIo>, inpu
 
 async fn copy_output(mut from: ReadHalf<Box<dyn AttachIo>>, to: &ClientIo) -> Ending {
     let mut buffer = vec![0; BUFFER];
+    let mut first = true;
     loop {
         match from.read(&mut buffer).await {
             Ok(0) | Err(_) => return Ending::OutputEnded,
             Ok(length) => {
+                if std::mem::take(&mut first) {
+                    to.was_read().await;
+                }
                 if to.write_all(&buffer[..length]).await.is_err() {
                     return Ending::ClientGone;
                 }
@@ -238,6 +243,7 @@ impl Input {
 
 /// Writes one frame of an error text and ends the connection, as Docker does for an exec that cannot be started.
 pub(crate) async fn refuse(client: ClientIo, terminal: bool, message: &str) -> io::Result<()> {
+    client.was_read().await;
     if !terminal {
         let length = u32::try_from(message.len() + 2).unwrap_or(u32::MAX);
         client.write_all(&header(Channel::Stdout, length)).await?;

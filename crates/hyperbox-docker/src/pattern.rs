@@ -16,6 +16,30 @@ pub(crate) fn finds(pattern: &str, source: &str) -> bool {
         .is_ok_and(|regex| regex.is_match(source))
 }
 
+/// Tells whether Go's `path.Match` takes a pattern: brackets are closed and have something in them, and nothing ends with a backslash.
+pub(crate) fn is_glob(pattern: &str) -> bool {
+    let mut characters = pattern.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if characters.next().is_none() => return false,
+            '[' => {
+                characters.next_if_eq(&'^');
+                let mut members = 0;
+                loop {
+                    match characters.next() {
+                        Some(']') if members > 0 => break,
+                        Some('\\') if characters.next().is_some() => members += 1,
+                        Some('\\' | ']') | None => return false,
+                        Some(_) => members += 1,
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    true
+}
+
 /// Matches a shell pattern as Go's `path.Match`: `*` and `?` do not match a slash.
 pub(crate) fn glob(pattern: &str, source: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
@@ -81,6 +105,23 @@ fn class(pattern: &[char], mut at: usize, c: char) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn globs_that_are_none() {
+        for (pattern, expected) in [
+            ("", true),
+            ("a*?b", true),
+            ("[a-z]x", true),
+            ("[^a]", true),
+            ("[\\]]", true),
+            ("[", false),
+            ("[]", false),
+            ("[a", false),
+            ("a\\", false),
+        ] {
+            assert_eq!(is_glob(pattern), expected, "{pattern}");
+        }
+    }
 
     #[test]
     fn globs() {

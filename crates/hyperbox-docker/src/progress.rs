@@ -57,12 +57,16 @@ impl Pacer {
                     return None;
                 }
                 self.told.insert(id.clone(), (status, now));
-                Some(json!({
+                let mut line = json!({
                     "status": status,
                     "progressDetail": { "current": current, "total": total },
                     "progress": bar(*current, *total),
-                    "id": id,
-                }))
+                });
+                // What is no layer has no id.
+                if !id.is_empty() {
+                    line["id"] = json!(id);
+                }
+                Some(line)
             }
             TransferProgress::Aux(facts) => Some(json!({ "progressDetail": {}, "aux": facts })),
             TransferProgress::Failed(error) => Some(failure(error.message())),

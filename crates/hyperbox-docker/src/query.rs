@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Query strings and percent-encoding, with Docker's idea of booleans and of moments. Pure.
 
+use std::num::{IntErrorKind, ParseIntError};
+use std::str::FromStr;
 use std::time::Duration;
 
 use hyperbox_core::time::Timestamp;
@@ -34,6 +36,11 @@ impl Query {
         self.get(name).unwrap_or_default()
     }
 
+    /// Returns all parameters in their order.
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
     /// Returns all values of a parameter.
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
         self.0
@@ -60,12 +67,14 @@ impl Query {
 
     /// Returns an integer; an absent or empty parameter is `None`.
     pub(crate) fn integer(&self, name: &str) -> ApiResult<Option<i64>> {
+        self.integer_by("ParseInt", name)
+    }
+
+    /// As [`Query::integer`]; a refusal names the function of Go that Docker reads the parameter with.
+    pub(crate) fn integer_by(&self, function: &str, name: &str) -> ApiResult<Option<i64>> {
         match self.text(name) {
             "" => Ok(None),
-            text => text
-                .parse()
-                .map(Some)
-                .map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
+            text => parse_integer(function, text).map(Some).map_err(ApiError::bad_request),
         }
     }
 
@@ -76,6 +85,37 @@ impl Query {
             text => parse_moment(text, Timestamp::now()).map(Some),
         }
     }
+}
+
+/// Reads an integer; what is none is refused in the words of Go's `strconv`, whose function is named.
+pub(crate) fn parse_integer<T: FromStr<Err = ParseIntError>>(function: &str, text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: ParseIntError| {
+        let why = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        format!("strconv.{function}: parsing {text:?}: {why}")
+    })
+}
+
+/// Refuses a query that Go's `url.ParseQuery` refuses: an escape that is none, and semicolons, which once parted pairs too.
+///
+/// # Errors
+/// 400 for the first pair that is malformed.
+pub(crate) fn check(text: &str) -> ApiResult<()> {
+    for pair in text.split('&') {
+        if pair.contains(';') {
+            return Err(ApiError::bad_request("invalid semicolon separator in query"));
+        }
+        for (at, _) in pair.match_indices('%') {
+            let rest = &pair.as_bytes()[at..];
+            if !(rest.len() > 2 && rest[1..3].iter().all(u8::is_ascii_hexdigit)) {
+                let escape = String::from_utf8_lossy(&rest[..rest.len().min(3)]);
+                return Err(ApiError::bad_request(format!("invalid URL escape {escape:?}")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a plus sign means.
@@ -147,7 +187,10 @@ fn parse_seconds(text: &str) -> Option<Timestamp> {
     }
     let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
     let nanoseconds: i64 = digits.parse().ok()?;
-    Some(Timestamp(seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)?))
+    // What is too far away is as far as can be.
+    Some(Timestamp(
+        seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds),
+    ))
 }
 
 /// Parses Go's durations, such as `300ms` or `1h15m30.5s`.
@@ -213,6 +256,29 @@ mod tests {
     }
 
     #[test]
+    fn what_go_refuses() {
+        for (text, refusal) in [
+            ("", None),
+            ("a=b&&c=%20+&=&", None),
+            ("a;b=1", Some("invalid semicolon separator in query")),
+            ("a=1&%zz=1", Some("invalid URL escape \"%zz\"")),
+            ("a=%4", Some("invalid URL escape \"%4\"")),
+            ("a=%%20", Some("invalid URL escape \"%%2\"")),
+        ] {
+            assert_eq!(check(text).err().as_ref().map(ApiError::message), refusal, "{text}");
+        }
+        for (text, refusal) in [
+            ("x", "strconv.ParseInt: parsing \"x\": invalid syntax"),
+            (
+                "99999999999999999999",
+                "strconv.ParseInt: parsing \"99999999999999999999\": value out of range",
+            ),
+        ] {
+            assert_eq!(parse_integer::<i64>("ParseInt", text), Err(refusal.to_owned()));
+        }
+    }
+
+    #[test]
     fn moments() {
         let now = Timestamp(1_000_000_000_000);
         for (text, expected) in [
@@ -226,6 +292,7 @@ mod tests {
             ("1970-01-01T00:01:00", Some(60_000_000_000)),
             ("x", None),
             ("12.x", None),
+            ("99999999999", Some(i64::MAX)),
             ("10", Some(10_000_000_000)),
             ("99999999999999999999", None),
         ] {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Registry credentials as Docker's clients send them: the `X-Registry-Auth` header (base64url of JSON) and the body of `/auth`. Pure.
 
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -63,9 +65,34 @@ pub(crate) fn from_header(header: Option<&str>) -> Option<Credentials> {
     serde_json::from_slice::<AuthConfig>(&bytes).ok()?.credentials()
 }
 
+/// Reads the header with the credentials of several registries, by host; what cannot be read is none.
+pub(crate) fn from_config_header(header: Option<&str>) -> HashMap<String, Credentials> {
+    let bytes = header.map(str::trim).unwrap_or_default();
+    let bytes = URL
+        .decode(bytes)
+        .or_else(|_| STANDARD.decode(bytes))
+        .unwrap_or_default();
+    let configs: HashMap<String, AuthConfig> = serde_json::from_slice(&bytes).unwrap_or_default();
+    let known = configs.into_iter();
+    known
+        .filter_map(|(host, config)| Some((host, config.credentials()?)))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_with_several_registries() {
+        let header = URL.encode(r#"{"h:5000":{"username":"u","password":"p"},"none":{}}"#);
+        let known = from_config_header(Some(&header));
+        assert_eq!(known.len(), 1);
+        assert_eq!(known["h:5000"].username, "u");
+        for none in [None, Some(""), Some("%"), Some("bnVsbA=="), Some("W10=")] {
+            assert!(from_config_header(none).is_empty(), "{none:?}");
+        }
+    }
 
     #[test]
     fn headers_of_real_clients() {

@@ -82,8 +82,24 @@ pub(crate) fn find<'r>(
     method: &Method,
     path: &str,
 ) -> Option<(&'r Route, Parameters)> {
-    let mut candidates = routes.filter(|route| route.method.accepts(method));
-    candidates.find_map(|route| matches(route.pattern, path).map(|parameters| (route, parameters)))
+    let candidates: Vec<&Route> = routes.filter(|route| route.method.accepts(method)).collect();
+    let by = |reach| {
+        let mut candidates = candidates.iter();
+        candidates.find_map(|route| matches(route.pattern, path, reach).map(|parameters| (*route, parameters)))
+    };
+    by(Reach::Segment).or_else(|| by(Reach::Rest))
+}
+
+/// How far a placeholder that is not greedy reaches.
+///
+/// To Docker every placeholder is greedy (`{name:.*}`), so that a name with a slash is a name that nobody has, not another route.
+/// As some patterns would then take what others are meant for, this is tried last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// One segment that is not empty.
+    Segment,
+    /// Whatever the rest of the pattern leaves, which may be nothing. Only for patterns with one placeholder.
+    Rest,
 }
 
 /// Returns the path without empty and dotted segments; `None` when it has none, or only one at its end.
@@ -110,10 +126,16 @@ pub(crate) fn cleaned(path: &str) -> Option<String> {
     Some(format!("/{}{end}", kept.join("/")))
 }
 
-fn matches(pattern: &'static str, path: &str) -> Option<Parameters> {
+fn matches(pattern: &'static str, path: &str, reach: Reach) -> Option<Parameters> {
     let pattern: Vec<&'static str> = pattern.split('/').skip(1).collect();
     let path: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
-    let greedy = pattern.iter().position(|segment| segment.ends_with(":*}"));
+    let is_placeholder = |segment: &&'static str| segment.starts_with('{');
+    let alone = pattern.iter().filter(|segment| is_placeholder(segment)).count() == 1;
+    let rest = reach == Reach::Rest && alone;
+    let greedy = match rest {
+        true => pattern.iter().position(is_placeholder),
+        false => pattern.iter().position(|segment| segment.ends_with(":*}")),
+    };
     let mut parameters = Parameters::default();
     let Some(greedy) = greedy else {
         let same = pattern.len() == path.len();
@@ -124,10 +146,10 @@ fn matches(pattern: &'static str, path: &str) -> Option<Parameters> {
     let name = path[greedy..end].join("/");
     let surroundings = all_match(&pattern[..greedy], &path[..greedy], &mut parameters)
         && all_match(&pattern[greedy + 1..], &path[end..], &mut parameters);
-    if !surroundings || name.is_empty() {
+    if !surroundings || (name.is_empty() && !rest) {
         return None;
     }
-    let placeholder = pattern[greedy].trim_start_matches('{').trim_end_matches(":*}");
+    let placeholder = pattern[greedy].trim_matches(['{', '}']).trim_end_matches(":*");
     parameters.0.push((placeholder, name));
     Some(parameters)
 }
@@ -149,6 +171,28 @@ fn all_match(pattern: &[&'static str], path: &[&str], parameters: &mut Parameter
 mod tests {
     use super::*;
 
+    /// Docker's own list of what the API v1.51 has.
+    const OPERATIONS: &str = include_str!("../tests/data/operations-v1.51.txt");
+
+    #[test]
+    fn every_operation_of_docker_has_a_route() {
+        let operations = OPERATIONS.lines().filter(|line| !line.starts_with('#'));
+        let mut count = 0;
+        for operation in operations {
+            let mut words = operation.split(' ');
+            let (method, path) = (words.next().expect("a method"), words.next().expect("a path"));
+            let filled: Vec<&str> = path
+                .split('/')
+                .map(|segment| if segment.starts_with('{') { "x" } else { segment })
+                .collect();
+            let method = Method::from_bytes(method.as_bytes()).expect("a method");
+            let found = find(crate::routes::all(), &method, &filled.join("/"));
+            assert!(found.is_some(), "{operation}: no route");
+            count += 1;
+        }
+        assert_eq!(count, 107);
+    }
+
     #[test]
     fn paths_are_cleaned_as_go_does() {
         for (path, expected) in [
@@ -163,6 +207,25 @@ mod tests {
             ("*", None),
         ] {
             assert_eq!(cleaned(path).as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn names_that_nobody_has_are_names() {
+        for (method, path, expected) in [
+            (Method::GET, "/containers/a/b/json", Some("id=a/b")),
+            (Method::GET, "/volumes/data/", Some("name=data/")),
+            (Method::GET, "/volumes/", Some("name=")),
+            (Method::DELETE, "/containers/", Some("id=")),
+            (Method::DELETE, "/containers/web/checkpoints/x", Some("id=web")),
+            (Method::GET, "/info/", None),
+            (Method::GET, "/containers/json/", None),
+        ] {
+            let found = find(crate::routes::all(), &method, path).map(|(_, parameters)| {
+                let (name, value) = &parameters.0[0];
+                format!("{name}={value}")
+            });
+            assert_eq!(found.as_deref(), expected, "{method} {path}");
         }
     }
 
@@ -184,7 +247,7 @@ mod tests {
             ("/images/{name:*}", "/images/", None),
             ("/images/{name:*}/json", "/images/json/json", Some("name=json")),
         ] {
-            let found = matches(pattern, path).map(|parameters| {
+            let found = matches(pattern, path, Reach::Segment).map(|parameters| {
                 let pairs: Vec<String> = parameters
                     .0
                     .iter()

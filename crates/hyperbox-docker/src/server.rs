@@ -30,10 +30,13 @@ use crate::call::{Call, Door};
 use crate::client_io::{ClientIo, ClientStream, Listener};
 use crate::error::{ApiError, ApiResult};
 use crate::hijack::Takeover;
-use crate::query::{Query, Space, decode, encode_path};
+use crate::native::{self, NativeRoutes};
+use crate::query::{self, Query, Space, decode, encode_path};
 use crate::request_body::RequestBody;
+use crate::request_line::RequestLine;
+use crate::upgrades::BuildConnections;
 use crate::version::{self, ApiVersion};
-use crate::{router, routes};
+use crate::{malformed, router, routes};
 
 /// How the door behaves.
 #[derive(Debug, Clone)]
@@ -42,6 +45,12 @@ pub struct DoorConfig {
     pub drain: Duration,
     /// Names, besides addresses and `localhost`, under which TCP clients may call this daemon.
     pub allowed_hosts: Vec<String>,
+    /// Builds images; without it such requests are answered as unsupported.
+    pub builder: Option<hyperbox_build::Builder>,
+    /// Speaks BuildKit's protocols; without it clients are told to build as before.
+    pub build_connections: Option<Arc<dyn BuildConnections>>,
+    /// Answers the native routes that are not this crate's own.
+    pub native: Option<Arc<dyn NativeRoutes>>,
 }
 
 impl Default for DoorConfig {
@@ -49,9 +58,15 @@ impl Default for DoorConfig {
         Self {
             drain: Duration::from_secs(5),
             allowed_hosts: Vec::new(),
+            builder: None,
+            build_connections: None,
+            native: None,
         }
     }
 }
+
+/// How many headers a request may have. Docker counts bytes alone.
+const HEADERS: usize = 1000;
 
 /// Serves clients until `shutdown` is cancelled, then drains and returns.
 pub async fn serve(listener: impl Listener, engine: Engine, config: DoorConfig, shutdown: CancellationToken) {
@@ -59,6 +74,9 @@ pub async fn serve(listener: impl Listener, engine: Engine, config: DoorConfig, 
     let abandon = CancellationToken::new();
     let door = Arc::new(Door {
         engine,
+        builder: config.builder.clone(),
+        build_connections: config.build_connections.clone(),
+        builds: crate::build::running::RunningBuilds::default(),
         sessions: tasks.clone(),
         abandon: abandon.clone(),
     });
@@ -100,7 +118,8 @@ async fn connection(door: Arc<Door>, config: Arc<DoorConfig>, stream: ClientStre
         async move { Ok::<_, Infallible>(answer(door, &config, network, takeover, request).await) }
     });
     let mut http = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(RequestLine::new(stream)), service)
         .with_upgrades();
     let mut draining = false;
     let takeover = loop {
@@ -120,7 +139,7 @@ async fn connection(door: Arc<Door>, config: Arc<DoorConfig>, stream: ClientStre
         }
     };
     if let Some(parts) = http.into_parts() {
-        let client = ClientIo::new(parts.io.into_inner(), parts.read_buf);
+        let client = ClientIo::new(parts.io.into_inner().into_inner(), parts.read_buf);
         if client.write_all(&takeover.head).await.is_ok() {
             (takeover.session)(client).await;
         }
@@ -173,6 +192,9 @@ async fn route(
     takeover: mpsc::Sender<Takeover>,
     mut request: Request<RequestBody>,
 ) -> ApiResult<Answer> {
+    if let Some(refusal) = malformed::refusal(request.version(), request.uri().path(), request.headers()) {
+        return Ok(refusal);
+    }
     refuse_browsers(request.headers(), network, config)?;
     if request.method() == Method::OPTIONS {
         return Ok(status(StatusCode::OK));
@@ -182,17 +204,25 @@ async fn route(
         return Ok(moved(&clean));
     }
     let (wish, path) = version::split(&path);
+    let native = config.native.as_ref().filter(|native| native.has(path));
     // What is no route is not found in any version, as with Docker.
-    let found = router::find(routes::all(), request.method(), path);
-    let (route, parameters) = found.ok_or_else(ApiError::page_not_found)?;
+    let (route, parameters) = match router::find(routes::all(), request.method(), path) {
+        Some((route, parameters)) => (Some(route), parameters),
+        None if native.is_some() => (None, router::Parameters::default()),
+        None => return Err(ApiError::page_not_found()),
+    };
     let version = version::choose(wish)?;
-    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let text = request.uri().query().unwrap_or_default();
+    if route.is_some_and(|route| !WITHOUT_QUERY.contains(&route.pattern)) {
+        query::check(text)?;
+    }
+    let query = Query::parse(text);
     let upgrade = request
         .headers()
         .contains_key(http::header::UPGRADE)
         .then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
-    (route.handler)(Call {
+    let call = Call {
         door,
         version,
         parameters,
@@ -201,9 +231,23 @@ async fn route(
         body,
         upgrade,
         takeover,
-    })
-    .await
+    };
+    match (native, route) {
+        (Some(native), _) => native::answer(native, call, path).await,
+        (None, Some(route)) => (route.handler)(call).await,
+        (None, None) => Err(ApiError::page_not_found()),
+    }
 }
+
+/// Routes that never look at their query, and so never refuse one.
+const WITHOUT_QUERY: [&str; 6] = [
+    "/_ping",
+    "/info",
+    "/version",
+    "/auth",
+    "/exec/{id}/json",
+    "/containers/{id}/changes",
+];
 
 /// Docker's answer to a path with empty or dotted segments.
 fn moved(path: &str) -> Answer {

@@ -80,7 +80,12 @@ async fn attach(call: Call) -> ApiResult<Answer> {
 
 async fn resize(call: Call) -> ApiResult<Answer> {
     let size = size(&call)?;
-    call.engine().containers.resize(call.parameter("id"), size).await?;
+    let (id, containers) = (call.parameter("id"), &call.engine().containers);
+    let record = containers.get(id)?;
+    // Without a terminal there is nothing to do, and Docker says nothing.
+    if record.spec.terminal || !record.state.phase.is_alive() {
+        containers.resize(id, size).await?;
+    }
     Ok(status(http::StatusCode::OK))
 }
 
@@ -91,8 +96,14 @@ async fn resize(call: Call) -> ApiResult<Answer> {
 pub(super) fn size(call: &Call) -> ApiResult<TerminalSize> {
     let number = |name: &str, what: &str| {
         let text = call.query.text(name);
-        text.parse()
-            .map_err(|_| ApiError::bad_request(format!("invalid resize {what} {text:?}: invalid syntax")))
+        // Go reads no sign here, and a negative number into too small a type.
+        let parsed = text.parse().ok().filter(|_| !text.starts_with('+'));
+        parsed.ok_or_else(|| {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            let why = if number { "value out of range" } else { "invalid syntax" };
+            ApiError::bad_request(format!("invalid resize {what} {text:?}: {why}"))
+        })
     };
     Ok(TerminalSize {
         rows: number("h", "height")?,

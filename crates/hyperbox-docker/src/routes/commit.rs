@@ -16,8 +16,9 @@ use super::image_transfer::join_reference;
 use crate::answer::{Answer, json_stream, json_with};
 use crate::call::Call;
 use crate::error::{ApiError, ApiResult};
+use crate::progress::lines;
 use crate::router::{Route, route};
-use crate::translate::health;
+use crate::translate::{health, inspect};
 use crate::wire::config::CreateBody;
 
 pub(super) const ROUTES: &[Route] = &[route!(Post "/commit" => commit)];
@@ -30,7 +31,7 @@ struct Made {
 
 async fn commit(mut call: Call) -> ApiResult<Answer> {
     let body: Option<CreateBody> = call.json_or_default().await?;
-    let config = body.map(|body| configuration(&body)).transpose()?.unwrap_or_default();
+    let config = body.map(|body| configuration(&body)).transpose()?;
     let query = &call.query;
     let options = CommitOptions {
         name: name(&call)?,
@@ -39,6 +40,7 @@ async fn commit(mut call: Call) -> ApiResult<Answer> {
         pause: query.flag_or("pause", true),
         changes: query.all("changes"),
         config,
+        container_config: inspect::configuration(call.engine().containers.get(query.text("container"))?.as_ref()),
     };
     let id = call
         .engine()
@@ -77,30 +79,32 @@ fn configuration(body: &CreateBody) -> ApiResult<ImageConfig> {
     })
 }
 
-/// `POST /images/create` with a root filesystem as its body.
+/// `POST /images/create` with a root filesystem as its body, or behind a URL.
 pub(super) async fn import(mut call: Call) -> ApiResult<Answer> {
     call.body.is_upload();
     let source = call.query.text("fromSrc").to_owned();
-    if source != "-" {
-        return Err(ApiError::not_implemented(
-            "importing an image from a URL is not supported by this version of HyperBox",
-        )
-        .with_hint("download the archive and import it from standard input"));
-    }
     let mut config = ImageConfig::default();
     change::apply(&mut config, &call.query.all("changes"))?;
     let comment = match call.query.text("message") {
-        "" => format!("Imported from {source}"),
+        "" if source == "-" || source.contains("://") => format!("Imported from {source}"),
+        "" => format!("Imported from http://{source}"),
         message => message.to_owned(),
     };
+    let platform = parse_platform(call.query.text("platform"))?;
+    if platform.as_ref().is_some_and(|platform| platform.os != "linux") {
+        return Err(ApiError::bad_request("operating system is not supported"));
+    }
     let image = NewImage {
         config,
         comment,
-        platform: parse_platform(call.query.text("platform"))?,
+        platform,
         name: name(&call)?,
         ..NewImage::default()
     };
     let images = call.engine().images.clone();
+    if source != "-" {
+        return Ok(json_stream(lines(images.import_from(&source, image).await?, false)));
+    }
     let body = (&mut call.body).into_data_stream().map_err(std::io::Error::other);
     let id = images.import(body, image).await?;
     let line = format!("{}\n", json!({ "status": id.to_string() }));

@@ -10,7 +10,7 @@ use hyperbox_types::ImageId;
 
 use crate::error::{ApiError, ApiResult};
 use crate::filters::Filters;
-use crate::query::parse_moment;
+use crate::query::{parse_integer, parse_moment};
 use crate::translate::network::KnownNetworks;
 use crate::translate::ports::{self, PortFilter};
 
@@ -66,11 +66,12 @@ impl ContainerFilter {
         filters.require_one_of("health", "health", &HEALTH)?;
         filters.boolean("is-task")?;
         let find = |name: &str| {
-            filters
-                .values(name)
-                .last()
-                .map(|reference| engine.containers.get(reference))
-                .transpose()
+            let reference = filters.values(name).last();
+            let found = reference.map(|reference| match reference.as_str() {
+                "" => Err(ApiError::not_found("No such container: ")),
+                reference => engine.containers.get(reference).map_err(ApiError::from),
+            });
+            found.transpose()
         };
         let ancestors = filters
             .values("ancestor")
@@ -90,16 +91,14 @@ impl ContainerFilter {
 
     /// Tells whether containers that do not run are wanted although the client did not ask for all.
     pub(super) fn implies_all(&self) -> bool {
-        ["status", "exited", "before", "since"]
-            .iter()
-            .any(|name| self.filters.has(name))
+        ["status", "exited"].iter().any(|name| self.filters.has(name))
     }
 
     /// Tells whether a container is wanted.
     pub(super) fn accepts(&self, record: &ContainerRecord) -> bool {
         let filters = &self.filters;
         let name = record.name.as_str();
-        filters.prefix("id", record.id.as_str())
+        filters.any("id", |value| !value.is_empty() && record.id.as_str().starts_with(value))
             && (filters.pattern("name", &format!("/{name}")) || filters.pattern("name", name))
             && filters.exact("status", record.state.phase.as_str())
             && filters.exact("health", health_word(record))
@@ -138,11 +137,8 @@ impl ContainerFilter {
 
 fn exit_codes(filters: &Filters) -> ApiResult<Vec<i32>> {
     let parse = |value: &String| {
-        value.parse().map_err(|_| {
-            ApiError::bad_request(format!(
-                "invalid filter 'exited={value}': strconv.Atoi: parsing {value:?}: invalid syntax"
-            ))
-        })
+        parse_integer("Atoi", value)
+            .map_err(|why| ApiError::bad_request(format!("invalid filter 'exited={value}': {why}")))
     };
     filters.values("exited").iter().map(parse).collect()
 }
@@ -175,6 +171,7 @@ fn has_mount(record: &ContainerRecord, wanted: &str) -> bool {
         let source = match mount {
             ResolvedMount::Volume { name, .. } => name.as_str() == wanted,
             ResolvedMount::Bind { source, .. } => source.as_os_str() == wanted,
+            ResolvedMount::Image { reference, .. } => reference == wanted,
             ResolvedMount::Tmpfs { .. } => false,
         };
         source || mount.target().as_os_str() == wanted

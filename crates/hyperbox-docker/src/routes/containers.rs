@@ -7,7 +7,8 @@ use hyperbox_core::time::Timestamp;
 use serde_json::json;
 
 use super::container_filter::{ContainerFilter, until};
-use super::create::parse_name;
+use super::create::{invalid_name, parse_name};
+use super::images::shown_name;
 use crate::answer::{Answer, json as json_answer, no_content};
 use crate::call::Call;
 use crate::error::{ApiError, ApiResult};
@@ -15,7 +16,7 @@ use crate::filters::Filters;
 use crate::router::{Route, route};
 use crate::translate::create::restart_policy;
 use crate::translate::document::DoorDocument;
-use crate::translate::endpoint::links;
+use crate::translate::endpoint::{add_automatic_aliases, links};
 use crate::translate::inspect::{Surroundings, inspect};
 use crate::translate::network::KnownNetworks;
 use crate::translate::{resources, summary};
@@ -37,7 +38,7 @@ async fn list(call: Call) -> ApiResult<Answer> {
     let filter = ContainerFilter::parse(call.query.text("filters"), engine)?;
     let limit = call
         .query
-        .integer("limit")?
+        .integer_by("Atoi", "limit")?
         .and_then(|limit| usize::try_from(limit).ok())
         .filter(|limit| *limit > 0);
     let all = call.query.flag("all") || limit.is_some() || filter.implies_all();
@@ -56,10 +57,15 @@ async fn list(call: Call) -> ApiResult<Answer> {
             true => engine.containers.usage(record.id.as_str()).await.ok(),
             false => None,
         };
-        lines.push(summary::summary(&record, &networks, size, now));
+        let mut line = summary::summary(&record, &networks, size, now);
+        line.image = shown_name(call.engine(), &record);
+        lines.push(line);
     }
     Ok(json_answer(&lines))
 }
+
+/// Since that version of the API, the names that a container has anyway are told apart from its aliases.
+const APART: u16 = 45;
 
 async fn inspect_one(call: Call) -> ApiResult<Answer> {
     let engine = call.engine();
@@ -86,7 +92,11 @@ async fn inspect_one(call: Call) -> ApiResult<Answer> {
         root: engine.containers.root(&record),
         size,
     };
-    Ok(json_answer(&inspect(&record, around)))
+    let mut inspection = inspect(&record, around);
+    if !call.version.at_least(APART) {
+        add_automatic_aliases(&mut inspection.network_settings.networks, &record);
+    }
+    Ok(json_answer(&inspection))
 }
 
 async fn changes(call: Call) -> ApiResult<Answer> {
@@ -108,9 +118,13 @@ async fn rename(call: Call) -> ApiResult<Answer> {
     if !text.is_empty() {
         call.engine().containers.get(call.parameter("id"))?;
     }
-    let name = parse_name(&format!("/{}", text.strip_prefix('/').unwrap_or(text)))
-        .map_err(|error| ApiError::bad_request(allocating(&error)))?
-        .ok_or_else(|| ApiError::bad_request("Neither old nor new names may be empty"))?;
+    let shown = format!("/{}", text.strip_prefix('/').unwrap_or(text));
+    let name = match (text, parse_name(&shown)) {
+        ("", _) => return Err(ApiError::bad_request("Neither old nor new names may be empty")),
+        (_, Err(error)) => return Err(ApiError::bad_request(allocating(&error))),
+        (_, Ok(None)) => return Err(ApiError::bad_request(allocating(&invalid_name("/")))),
+        (_, Ok(Some(name))) => name,
+    };
     call.engine()
         .containers
         .rename(call.parameter("id"), name)
@@ -126,13 +140,18 @@ async fn rename(call: Call) -> ApiResult<Answer> {
 }
 
 async fn update(mut call: Call) -> ApiResult<Answer> {
-    let record = call.engine().containers.get(call.parameter("id"))?;
-    let body: UpdateBody = call.json().await?;
+    let mut body: UpdateBody = call.json_or_default().await?;
     let restart = match body.restart_policy.name.as_str() {
         "" => None,
         _ => Some(restart_policy(&body.restart_policy)?),
     };
-    let resources = resources::from_wire(&body.resources)?;
+    let mut resources = resources::from_wire(&body.resources)?;
+    // A creation without a limit sets none; an update takes one away.
+    resources.pids = body.resources.pids_limit.map(|limit| limit.max(0));
+    body.resources.pids_limit = resources.pids;
+    call.engine().containers.judge_update(&resources)?;
+    // What makes no sense is told of containers that do not exist, too.
+    let record = call.engine().containers.get(call.parameter("id"))?;
     let mut document = DoorDocument::from_record(&record);
     remember(&mut document.host_config, &body)?;
     let options = UpdateOptions {
@@ -154,7 +173,7 @@ fn remember(host: &mut HostConfig, body: &UpdateBody) -> ApiResult<()> {
     if let (Some(sent), Some(kept)) = (sent.as_object(), kept.as_object_mut()) {
         for (name, value) in sent {
             let unset = value.is_null()
-                || *value == json!(0)
+                || (*value == json!(0) && name != "PidsLimit")
                 || *value == json!("")
                 || value.as_array().is_some_and(Vec::is_empty)
                 || (name == "OomKillDisable" && *value == json!(false));
@@ -179,6 +198,7 @@ fn drop_nulls(mut value: serde_json::Value) -> serde_json::Value {
 
 async fn remove(call: Call) -> ApiResult<Answer> {
     if call.query.flag("link") {
+        call.engine().containers.get(call.parameter("id"))?;
         let message = "Conflict, cannot remove the default link name of the container";
         return Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message));
     }

@@ -43,7 +43,7 @@ async fn create(mut call: Call) -> ApiResult<Answer> {
 
 /// A container that was made for a client.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(crate) struct Made {
     /// Id, name, warnings.
     pub created: Created,
     /// Whether it is removed when it ends.
@@ -53,7 +53,7 @@ pub(super) struct Made {
 }
 
 /// Translates and creates.
-pub(super) async fn create_container(
+pub(crate) async fn create_container(
     engine: &Engine,
     purpose: Purpose,
     name: &str,
@@ -144,24 +144,68 @@ pub(super) fn parse_name(text: &str) -> ApiResult<Option<ContainerName>> {
     if name.is_empty() {
         return Ok(None);
     }
-    ContainerName::parse(name).map(Some).map_err(|_| {
-        let shown: String = text.chars().take(80).collect();
-        ApiError::bad_request(format!(
-            "Invalid container name ({shown}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-        ))
-    })
+    ContainerName::parse(name).map(Some).map_err(|_| invalid_name(text))
+}
+
+/// Refuses a name in Docker's words.
+pub(super) fn invalid_name(text: &str) -> ApiError {
+    let shown: String = text.chars().take(80).collect();
+    ApiError::bad_request(format!(
+        "Invalid container name ({shown}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+    ))
 }
 
 /// Parses a platform; an empty text means any.
 pub(super) fn parse_platform(text: &str) -> ApiResult<Option<Platform>> {
     match text {
         "" => Ok(None),
-        text => Platform::parse(text).map(Some).map_err(|_| {
-            ApiError::bad_request(format!(
-                "{text:?}: unknown operating system or architecture: invalid argument"
-            ))
-        }),
+        text if text.split('/').count() > 3 => Err(ApiError::bad_request(format!(
+            "{text:?}: cannot parse platform specifier: invalid argument"
+        ))),
+        text if text.split('/').any(|part| !is_component(part)) => Err(ApiError::bad_request(component_fault(text))),
+        text => Platform::parse(text)
+            .ok()
+            .filter(|platform| text.contains('/') || is_known(platform))
+            .map(Some)
+            .ok_or_else(|| {
+                ApiError::bad_request(format!(
+                    "{text:?}: unknown operating system or architecture: invalid argument"
+                ))
+            }),
     }
+}
+
+/// What containerd accepts as one part of a platform (`platforms/platforms.go`, `specifierRe` and `osRe`).
+fn is_component(part: &str) -> bool {
+    let part = part.split_once('(').map_or(part, |(name, _)| name);
+    !part.is_empty()
+        && part
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+fn component_fault(text: &str) -> String {
+    let (os, rest) = text.split_once('/').unwrap_or((text, ""));
+    if is_component(os) {
+        let part = rest.split('/').find(|part| !is_component(part)).unwrap_or_default();
+        return format!(
+            "{part:?} is an invalid component of {text:?}: platform specifier component must match \
+             \"^[A-Za-z0-9_.-]+$\": invalid argument"
+        );
+    }
+    format!(
+        "{os:?} is an invalid OS component of {text:?}: OSAndVersion specifier component must match {:?}: invalid argument",
+        r"^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?$"
+    )
+}
+
+/// One word alone has to say which of both it is (`platforms/database.go` of containerd).
+fn is_known(platform: &Platform) -> bool {
+    const ARCHITECTURES: &[&str] = &[
+        "386", "amd64", "arm", "armbe", "arm64", "arm64be", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc",
+        "ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64", "wasm",
+    ];
+    platform.os != "linux" || ARCHITECTURES.contains(&platform.architecture.as_str())
 }
 
 /// An image that is here for another platform is as good as none: the client may pull the right one.

@@ -4,11 +4,13 @@
 use bytes::Bytes;
 use futures_util::StreamExt;
 use hyperbox_core::event::{Event, EventKind};
+use hyperbox_core::time::Timestamp;
 
 use crate::answer::{Answer, json_stream};
 use crate::call::Call;
 use crate::error::{ApiError, ApiResult};
 use crate::filters::Filters;
+use crate::query::parse_moment;
 use crate::router::{Route, route};
 use crate::wire::system::{EventActor, EventMessage};
 
@@ -17,8 +19,12 @@ pub(super) const ROUTES: &[Route] = &[route!(Get "/events" => events)];
 async fn events(call: Call) -> ApiResult<Answer> {
     // Docker ignores filters that it does not know here, and only here.
     let filters = Filters::parse(call.query.text("filters"))?;
-    let since = call.query.moment("since")?;
-    let until = call.query.moment("until")?;
+    // Unlike elsewhere, 0 is a moment: the beginning of time.
+    let moment = |name: &str| match call.query.text(name) {
+        "" => Ok(None),
+        text => parse_moment(text, Timestamp::now()).map(Some),
+    };
+    let (since, until) = (moment("since")?, moment("until")?);
     if let (Some(since), Some(until)) = (since, until)
         && since > until
     {
@@ -65,6 +71,19 @@ fn message(event: &Event) -> EventMessage {
     }
 }
 
+/// Filters by an object's name or id. As with Docker, each accepts an object of any kind that is called so.
+const BY_OBJECT: &[&str] = &[
+    "container",
+    "volume",
+    "network",
+    "daemon",
+    "plugin",
+    "node",
+    "service",
+    "secret",
+    "config",
+];
+
 fn accepts(filters: &Filters, event: &Event) -> bool {
     // `exec_create: ls` is found by `exec_create` and by its whole text.
     let action = event.action.split(':').next().unwrap_or_default();
@@ -72,23 +91,16 @@ fn accepts(filters: &Filters, event: &Event) -> bool {
         && filters.exact("type", event.kind.as_str())
         && filters.exact("scope", "local")
         && filters.labels(&event.attributes)
-        && of_object(filters, event, "container", EventKind::Container)
-        && of_object(filters, event, "volume", EventKind::Volume)
-        && of_object(filters, event, "network", EventKind::Network)
-        && of_object(filters, event, "daemon", EventKind::Daemon)
+        && BY_OBJECT.iter().all(|name| of_object(filters, event, name))
         && of_image(filters, event)
 }
 
-/// A filter by object accepts events of that object alone.
-fn of_object(filters: &Filters, event: &Event, name: &str, kind: EventKind) -> bool {
-    if !filters.has(name) {
-        return true;
-    }
-    let actor_name = event.attributes.get("name").map(String::as_str);
-    event.kind == kind
-        && filters.any(name, |wanted| {
-            event.actor.starts_with(wanted) || actor_name == Some(wanted)
-        })
+/// A filter by object accepts what begins with its value.
+fn of_object(filters: &Filters, event: &Event, name: &str) -> bool {
+    let actor_name = event.attributes.get("name").map_or("", String::as_str);
+    filters.any(name, |wanted| {
+        event.actor.starts_with(wanted) || actor_name.starts_with(wanted)
+    })
 }
 
 /// A filter by image accepts events of the image and of containers made of it, with or without its tag.
@@ -136,13 +148,16 @@ mod tests {
             (r#"{"container":["web"]}"#, true),
             (r#"{"container":["abc"]}"#, true),
             (r#"{"container":["other"]}"#, false),
-            (r#"{"volume":["web"]}"#, false),
+            (r#"{"volume":["web"]}"#, true),
+            (r#"{"volume":["eb"]}"#, false),
+            (r#"{"container":["we"]}"#, true),
             (r#"{"type":["image"]}"#, false),
             (r#"{"image":["busybox"]}"#, true),
             (r#"{"image":["busybox:1"]}"#, true),
             (r#"{"image":["alpine"]}"#, false),
             (r#"{"label":["app=x"]}"#, true),
             (r#"{"label":["app=y"]}"#, false),
+            (r#"{"service":["web"]}"#, true),
             (r#"{"bogus":["y"]}"#, true),
         ] {
             assert_eq!(accepts(&Filters::parse(text).expect(text), &exec), expected, "{text}");

@@ -25,7 +25,7 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 async fn create(mut call: Call) -> ApiResult<Answer> {
-    let body: ExecCreateBody = call.json().await?;
+    let body: ExecCreateBody = call.json_or_default().await?;
     DetachKeys::parse(&body.detach_keys)?;
     let spec = ExecSpec {
         command: body.cmd,
@@ -42,7 +42,7 @@ async fn create(mut call: Call) -> ApiResult<Answer> {
         },
         detach_keys: body.detach_keys,
     };
-    let id = call.engine().execs.create(call.parameter("id"), spec)?;
+    let id = call.engine().execs.create(call.parameter("id"), spec).await?;
     Ok(json_with(StatusCode::CREATED, &IdResponse { id: id.to_string() }))
 }
 
@@ -131,7 +131,12 @@ fn exec_text(message: &str) -> String {
 
 async fn resize(call: Call) -> ApiResult<Answer> {
     let size = size(&call)?;
-    call.engine().execs.resize(call.parameter("id"), size).await?;
+    let (id, execs) = (call.parameter("id"), &call.engine().execs);
+    let exec = execs.get(id)?;
+    // As for containers.
+    if exec.spec.terminal || !exec.running {
+        execs.resize(id, size).await?;
+    }
     Ok(status(StatusCode::OK))
 }
 

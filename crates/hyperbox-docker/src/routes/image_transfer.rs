@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 //! Images that come and go: pull, push, load, save.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http_body_util::BodyExt;
 use hyperbox_core::image::{ProgressStream, TransferProgress};
-use hyperbox_types::{ErrorKind, ImageReference};
+use hyperbox_types::ImageReference;
 use tokio_util::io::StreamReader;
 
 use super::create::parse_platform;
+use super::images::{platform_of, require_platform};
 use crate::answer::{self, Answer, json_stream};
 use crate::call::Call;
 use crate::error::{ApiError, ApiResult};
@@ -51,10 +53,22 @@ async fn pull(call: Call) -> ApiResult<Answer> {
     if !query.text("fromSrc").is_empty() {
         return super::commit::import(call).await;
     }
-    let reference = join_reference(query.text("fromImage"), query.text("tag"))?;
-    let platform = parse_platform(query.text("platform"))?;
+    let (name, tag) = (query.text("fromImage"), query.text("tag"));
+    let reference = join_reference(name, tag)?;
+    let bare = parse_reference(name)?;
+    let all = tag.is_empty() && bare.tag().is_none() && bare.digest().is_none();
+    let platform = match call.version.at_least(PLATFORM_OF_PULL) {
+        true => parse_platform(query.text("platform"))?,
+        false => None,
+    };
     let credentials = from_header(call.header(AUTH));
-    let progress = call.engine().images.pull(reference, platform, credentials).await?;
+    let images = &call.engine().images;
+    // A name alone means all tags.
+    let progress = if all {
+        images.pull_all(reference, platform, credentials).await?
+    } else {
+        images.pull(reference, platform, credentials).await?
+    };
     Ok(json_stream(lines(progress, false)))
 }
 
@@ -68,6 +82,13 @@ async fn push(call: Call) -> ApiResult<Answer> {
     } else {
         vec![join_reference(name, tag)?]
     };
+    let platform = call.query.text("platform");
+    if !platform.is_empty() && call.version.at_least(PLATFORM_OF_PUSH) {
+        for reference in &references {
+            let image = call.engine().images.get(&reference.to_string())?;
+            require_platform(platform, &reference.familiar(), &image)?;
+        }
+    }
     let credentials = from_header(call.header(AUTH));
     let images = call.engine().images.clone();
     let progress = stream::iter(references).flat_map(move |reference| images.push(reference, credentials.clone()));
@@ -96,7 +117,19 @@ async fn load(mut call: Call) -> ApiResult<Answer> {
         Ok(progress) => progress,
         Err(error) => Box::pin(stream::once(std::future::ready(TransferProgress::Failed(error)))),
     };
-    Ok(json_stream(lines(progress, quiet)))
+    Ok(json_stream(never_empty(lines(progress, quiet))))
+}
+
+/// Docker ends what tells nothing with an empty object, which its command line shows as an empty line.
+fn never_empty(lines: impl Stream<Item = Bytes> + Send + 'static) -> impl Stream<Item = Bytes> + Send {
+    stream::unfold((Box::pin(lines.fuse()), false), |(mut lines, told)| async move {
+        let line = match lines.next().await {
+            None if told => return None,
+            None => Bytes::from_static(b"{}\r\n"),
+            Some(line) => line,
+        };
+        Some((line, (lines, true)))
+    })
 }
 
 async fn save_one(call: Call) -> ApiResult<Answer> {
@@ -117,16 +150,29 @@ async fn save_many(call: Call) -> ApiResult<Answer> {
 
 async fn save(call: &Call, names: &[String]) -> ApiResult<Answer> {
     let images = &call.engine().images;
-    for name in names {
-        // Docker names it as the client did, without a tag that it did not give.
-        images.get(name).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => ApiError::not_found(format!("No such image: {name}")),
-            _ => error.into(),
-        })?;
+    let platform = call.query.text("platform");
+    if !platform.is_empty() && call.version.at_least(PLATFORM) {
+        let wanted = platform_of(platform)?;
+        for name in names {
+            if wanted.rank(&images.get(name)?.platform).is_none() {
+                return Err(ApiError::not_found(format!(
+                    "no suitable export target found for platform {wanted}"
+                )));
+            }
+        }
     }
     let archive = images.save(names).await?;
     Ok(answer::stream("application/x-tar", archive))
 }
+
+/// Clients before this cannot ask for a platform.
+const PLATFORM: u16 = 48;
+
+/// Pulling could be asked for one much earlier.
+const PLATFORM_OF_PULL: u16 = 32;
+
+/// Pushing could be asked for one earlier.
+const PLATFORM_OF_PUSH: u16 = 46;
 
 #[cfg(test)]
 mod tests {

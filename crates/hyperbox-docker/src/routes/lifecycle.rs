@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use futures_util::stream;
 use http::StatusCode;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyperbox_core::container::{StopOptions, WaitCondition};
 use hyperbox_types::Signal;
 
@@ -30,8 +31,22 @@ async fn start(call: Call) -> ApiResult<Answer> {
             "checkpoints are not supported by this version of HyperBox",
         ));
     }
+    if has_settings(&call) {
+        return Err(ApiError::bad_request(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
+        ));
+    }
     call.engine().containers.start(call.parameter("id")).await?;
     Ok(no_content())
+}
+
+/// As Docker finds out whether a body is more than `{}` or `null`, which old clients send, and line ends: by its length.
+fn has_settings(call: &Call) -> bool {
+    const NOTHING: u64 = 7;
+    let length = call
+        .header(CONTENT_LENGTH.as_str())
+        .and_then(|text| text.parse::<u64>().ok());
+    length.is_some_and(|length| length > NOTHING) || call.header(TRANSFER_ENCODING.as_str()).is_some()
 }
 
 async fn stop(call: Call) -> ApiResult<Answer> {
@@ -49,7 +64,7 @@ async fn restart(call: Call) -> ApiResult<Answer> {
 fn stop_options(call: &Call, verb: &str) -> ApiResult<StopOptions> {
     Ok(StopOptions {
         signal: signal(call, verb)?,
-        timeout: call.query.integer("t")?.map(patience),
+        timeout: call.query.integer_by("Atoi", "t")?.map(patience),
     })
 }
 
@@ -99,6 +114,8 @@ async fn unpause(call: Call) -> ApiResult<Answer> {
 /// Answers at once with the head: clients start the container only when they know that the wait is registered.
 async fn wait(call: Call) -> ApiResult<Answer> {
     let condition = match call.query.text("condition") {
+        // Older clients know no conditions.
+        _ if !call.version.at_least(30) => WaitCondition::NotRunning,
         "" | "not-running" => WaitCondition::NotRunning,
         "next-exit" => WaitCondition::NextExit,
         "removed" => WaitCondition::Removed,

@@ -3,37 +3,50 @@
 
 mod archive;
 mod attach;
+mod build;
+mod build_connections;
+mod check;
 mod checkpoints;
 mod commit;
 mod container_filter;
 mod containers;
-mod create;
+pub(crate) mod create;
+mod delta;
+mod disk_usage;
 mod distribution;
 mod events;
 mod execs;
+mod image_diff;
 mod image_transfer;
 mod images;
 mod lifecycle;
 mod logs;
+mod native_build;
 mod networks;
+mod optimize;
 mod run;
 mod search;
+mod session_build;
 mod stats;
 mod swarm;
 mod system;
 mod top;
-mod unsupported;
 mod volumes;
-mod web_socket;
+pub(crate) mod web_socket;
 
 use crate::router::Route;
 
 /// Returns all routes in the order in which they are tried.
 pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
-    let tables: [&'static [Route]; 23] = [
+    let tables: [&'static [Route]; 30] = [
         system::ROUTES,
+        disk_usage::ROUTES,
         events::ROUTES,
         run::ROUTES,
+        check::ROUTES,
+        image_diff::ROUTES,
+        delta::ROUTES,
+        optimize::ROUTES,
         commit::ROUTES,
         create::ROUTES,
         containers::ROUTES,
@@ -53,7 +66,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
         volumes::ROUTES,
         networks::ROUTES,
         swarm::ROUTES,
-        unsupported::ROUTES,
+        build::ROUTES,
+        native_build::ROUTES,
+        build_connections::ROUTES,
     ];
     tables.into_iter().flatten()
 }

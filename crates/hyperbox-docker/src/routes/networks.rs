@@ -18,6 +18,7 @@ use crate::wire::network::{ConnectBody, DisconnectBody, NetworkCreateBody, Netwo
 
 pub(super) const ROUTES: &[Route] = &[
     route!(Get "/networks" => list),
+    route!(Get "/networks/" => list),
     route!(Post "/networks/create" => create),
     route!(Post "/networks/prune" => prune),
     route!(Post "/networks/{id}/connect" => connect),

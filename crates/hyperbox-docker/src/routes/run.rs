@@ -13,6 +13,7 @@ use http::header::{HeaderValue, UPGRADE};
 use hyperbox_core::Engine;
 use hyperbox_core::container::{AttachOptions, Attached, Purpose, WaitCondition, Waiter};
 use hyperbox_core::seam::AttachIo;
+use hyperbox_core::trace::Trace;
 use hyperbox_types::ContainerId;
 use hyperbox_types::run::{RunCommand, RunEvent, RunRequest, TerminalSize};
 use hyperbox_types::stream::{Channel, HEADER_LEN, MAX_PAYLOAD, header};
@@ -37,11 +38,14 @@ async fn run(mut call: Call) -> ApiResult<Answer> {
         ));
     };
     let request: RunRequest = call.json_document().await?;
+    let trace = request.trace.then(Trace::default);
+    mark(trace.as_ref(), "request read");
     let body: CreateBody = parse_json(request.container.get().as_bytes())?;
     let name = request.name.as_deref().unwrap_or_default();
     let platform = request.platform.as_deref().unwrap_or_default();
     let engine = call.engine();
     let made = create_container(engine, Purpose::RunAtOnce, name, platform, call.version, body).await?;
+    mark(trace.as_ref(), "container created");
     if let Some(size) = request.terminal {
         engine.containers.resize(made.created.id.as_str(), size).await?;
     }
@@ -61,9 +65,12 @@ async fn run(mut call: Call) -> ApiResult<Answer> {
                 warnings: made.created.warnings.clone(),
             };
             // Started here and now: the answer goes out meanwhile.
-            let (client, started) = tokio::join!(hijack::upgraded(upgrade), start(&door.engine, &made, request.attach));
+            let (client, started) = tokio::join!(
+                hijack::upgraded(upgrade),
+                start(&door.engine, &made, request.attach, trace.clone())
+            );
             if let Some(client) = client {
-                let ending = serve(&door, client, &made, created, started).await;
+                let ending = serve(&door, client, &made, created, started, trace.as_ref()).await;
                 tracing::debug!(container = %id, ended = ending.is_some(), "client of run left");
             }
         }
@@ -78,7 +85,12 @@ struct Started {
     waiter: Waiter,
 }
 
-async fn start(engine: &Engine, made: &Made, streams: hyperbox_types::run::Streams) -> hyperbox_core::Result<Started> {
+async fn start(
+    engine: &Engine,
+    made: &Made,
+    streams: hyperbox_types::run::Streams,
+    trace: Option<Trace>,
+) -> hyperbox_core::Result<Started> {
     let id = made.created.id.as_str();
     let containers = &engine.containers;
     // With automatic removal the client is to find the name free again when it hears of the end.
@@ -104,7 +116,10 @@ async fn start(engine: &Engine, made: &Made, streams: hyperbox_types::run::Strea
     } else {
         None
     };
-    containers.start(id).await?;
+    match trace {
+        Some(trace) => containers.start_traced(id, trace).await?,
+        None => containers.start(id).await?,
+    }
     Ok(Started {
         attached,
         input: streams.stdin,
@@ -119,7 +134,9 @@ async fn serve(
     made: &Made,
     created: RunEvent,
     started: hyperbox_core::Result<Started>,
+    trace: Option<&Trace>,
 ) -> Option<()> {
+    mark(trace, "answer to the start");
     let started = match started {
         Ok(started) => started,
         Err(error) => {
@@ -135,6 +152,7 @@ async fn serve(
     };
     let mut frames = control(&created);
     frames.extend(control(&RunEvent::Started));
+    frames.extend(timeline(trace));
     client.write_all(&frames).await.ok()?;
     let first = client.take_read_already();
     let (reader, writer) = match started.attached {
@@ -152,7 +170,7 @@ async fn serve(
     };
     tokio::select! {
         biased;
-        told = tell(&client, reader, started.waiter) => told?,
+        told = tell(&client, reader, started.waiter, trace) => told?,
         () = commands.obey(&client, &first) => return None,
     }
     client.finish().await;
@@ -160,7 +178,12 @@ async fn serve(
 }
 
 /// Sends the output and the exit code.
-async fn tell(client: &ClientIo, output: Option<(ReadHalf<Box<dyn AttachIo>>, bool)>, waiter: Waiter) -> Option<()> {
+async fn tell(
+    client: &ClientIo,
+    output: Option<(ReadHalf<Box<dyn AttachIo>>, bool)>,
+    waiter: Waiter,
+    trace: Option<&Trace>,
+) -> Option<()> {
     if let Some((mut output, terminal)) = output {
         // A terminal's bytes get their frames here; other output comes in frames.
         let reserved = if terminal { HEADER_LEN } else { 0 };
@@ -177,8 +200,23 @@ async fn tell(client: &ClientIo, output: Option<(ReadHalf<Box<dyn AttachIo>>, bo
             client.write_all(&buffer[..reserved + length]).await.ok()?;
         }
     }
+    mark(trace, "output passed on");
     let code = waiter.finish().await.exit_code;
-    client.write_all(&control(&RunEvent::Exited { code })).await.ok()
+    let mut frames = timeline(trace);
+    frames.extend(control(&RunEvent::Exited { code }));
+    client.write_all(&frames).await.ok()
+}
+
+fn mark(trace: Option<&Trace>, step: &str) {
+    if let Some(trace) = trace {
+        trace.mark(step);
+    }
+}
+
+/// Returns the frame of a timeline, if there is one.
+fn timeline(trace: Option<&Trace>) -> Vec<u8> {
+    let told = trace.map(|trace| control(&RunEvent::Traced { marks: trace.marks() }));
+    told.unwrap_or_default()
 }
 
 fn control(event: &RunEvent) -> Vec<u8> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `GET /images/search`: repositories of a registry that can be searched; Docker Hub unless the term begins with another host.
 
+use http::StatusCode;
 use hyperbox_core::seam::SearchResult;
 use serde::Serialize;
 
@@ -9,6 +10,7 @@ use crate::answer::{Answer, json};
 use crate::call::Call;
 use crate::error::{ApiError, ApiResult};
 use crate::filters::Filters;
+use crate::query::parse_integer;
 use crate::registry_auth::from_header;
 use crate::router::{Route, route};
 use crate::translate::image::parse_reference;
@@ -45,7 +47,16 @@ async fn search(call: Call) -> ApiResult<Answer> {
     let (host, term) = split(call.query.text("term"))?;
     let credentials = from_header(call.header(AUTH));
     let images = &call.engine().images;
-    let found = images.search(&host, &term, limit, credentials.as_ref()).await?;
+    let found = images.search(&host, &term, limit, credentials.as_ref()).await;
+    let found = found.map_err(|error| {
+        let no_search = error.message().starts_with("Unexpected status code");
+        let error = ApiError::from(error);
+        if no_search {
+            error.with_status(StatusCode::INTERNAL_SERVER_ERROR)
+        } else {
+            error
+        }
+    })?;
     let lines: Vec<Line> = found
         .into_iter()
         .filter(|found| wanted.accepts(found))
@@ -64,11 +75,8 @@ fn limit(text: &str) -> ApiResult<u16> {
     if text.is_empty() {
         return Ok(DEFAULT_LIMIT);
     }
-    let limit: i64 = text.parse().map_err(|_| {
-        ApiError::bad_request(format!(
-            "invalid limit specified: strconv.Atoi: parsing {text:?}: invalid syntax"
-        ))
-    })?;
+    let limit: i64 =
+        parse_integer("Atoi", text).map_err(|why| ApiError::bad_request(format!("invalid limit specified: {why}")))?;
     match u16::try_from(limit) {
         Ok(0) => Ok(DEFAULT_LIMIT),
         Ok(limit @ 1..=100) => Ok(limit),
@@ -81,11 +89,8 @@ fn limit(text: &str) -> ApiResult<u16> {
 fn wanted(filters: &Filters) -> ApiResult<Wanted> {
     let mut stars = 0;
     for value in filters.values("stars") {
-        let least: i64 = value.parse().map_err(|_| {
-            ApiError::bad_request(format!(
-                "invalid filter 'stars={value}': strconv.Atoi: parsing {value:?}: invalid syntax"
-            ))
-        })?;
+        let least: i64 = parse_integer("Atoi", value)
+            .map_err(|why| ApiError::bad_request(format!("invalid filter 'stars={value}': {why}")))?;
         stars = least.max(stars);
     }
     Ok(Wanted {

@@ -11,12 +11,14 @@ use hyperbox_core::container::{Containers, StatsSample};
 
 use crate::answer::{self, Answer, json};
 use crate::call::Call;
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 use crate::router::{Route, route};
 use crate::translate::stats::stats as translate;
 
 pub(super) const ROUTES: &[Route] = &[route!(Get "/containers/{id}/stats" => stats)];
 
+/// Clients older than this cannot do without a second sample.
+const ONE_SHOT: u16 = 41;
 /// Time between samples.
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -24,10 +26,15 @@ async fn stats(call: Call) -> ApiResult<Answer> {
     let containers = call.engine().containers.clone();
     let record = containers.get(call.parameter("id"))?;
     let id = record.id.to_string();
-    if call.query.flag_or("stream", true) {
+    let stream = call.query.flag_or("stream", true);
+    let one_shot = call.version.at_least(ONE_SHOT) && call.query.flag("one-shot");
+    if stream && one_shot {
+        return Err(ApiError::bad_request("cannot have stream=true and one-shot=true"));
+    }
+    if stream {
         return Ok(follow(containers, id));
     }
-    let before = match call.query.flag("one-shot") {
+    let before = match one_shot {
         true => None,
         false => {
             let before = containers.stats(&id).await?;

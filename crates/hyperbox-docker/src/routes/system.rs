@@ -13,23 +13,20 @@ use serde_json::{Value, json};
 use crate::answer::{Answer, json as json_answer, whole};
 use crate::call::Call;
 use crate::error::{ApiError, ApiResult};
+use crate::go_json;
 use crate::registry_auth::AuthConfig;
 use crate::router::{Route, route};
-use crate::translate::network::KnownNetworks;
-use crate::translate::{image, summary, volume};
 use crate::version::ApiVersion;
-use crate::wire::system::{Component, DiskUsage, LoginResponse, Platform, Version};
-use crate::wire::volume::UsageData;
+use crate::wire::system::{Component, LoginResponse, Platform, Version};
 
 pub(super) const ROUTES: &[Route] = &[
     route!(Get "/_ping" => ping),
     route!(Get "/version" => version),
     route!(Get "/info" => info),
-    route!(Get "/system/df" => disk_usage),
     route!(Post "/auth" => login),
 ];
 
-async fn ping(_: Call) -> ApiResult<Answer> {
+async fn ping(call: Call) -> ApiResult<Answer> {
     let mut response = Response::new(whole("OK"));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -38,8 +35,12 @@ async fn ping(_: Call) -> ApiResult<Answer> {
         HeaderValue::from_static("no-cache, no-store, must-revalidate"),
     );
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    // BuildKit would be version 2; with 1 the docker command line sends a plain POST /build and shows the engine's own refusal.
-    headers.insert("builder-version", HeaderValue::from_static("1"));
+    // 2 is BuildKit: clients build by sessions then. With 1 they send a plain POST /build.
+    let builder = match call.door.build_connections {
+        Some(_) => HeaderValue::from_static("2"),
+        None => HeaderValue::from_static("1"),
+    };
+    headers.insert("builder-version", builder);
     headers.insert("swarm", HeaderValue::from_static("inactive"));
     Ok(response)
 }
@@ -130,7 +131,7 @@ async fn info(call: Call) -> ApiResult<Answer> {
         "ContainersStopped": containers.len() - running - paused,
         "Images": engine.images.list().len(),
         "Driver": facts.storage_driver,
-        "DriverStatus": [],
+        "DriverStatus": facts.storage_status,
         "Plugins": {
             "Volume": ["local"],
             "Network": engine.networks.drivers(),
@@ -151,6 +152,7 @@ async fn info(call: Call) -> ApiResult<Answer> {
             Value::Object(fields) => fields,
             _ => serde_json::Map::new(),
         }));
+        suit(fields, call.version);
     }
     Ok(json_answer(&info))
 }
@@ -239,67 +241,37 @@ fn constants() -> Value {
     })
 }
 
-async fn disk_usage(call: Call) -> ApiResult<Answer> {
-    let kinds = call.query.all("type");
-    if let Some(unknown) = kinds
-        .iter()
-        .find(|kind| !matches!(kind.as_str(), "container" | "image" | "volume" | "build-cache"))
+/// Gives the information the shape that it has in a version of the API.
+fn suit(info: &mut serde_json::Map<String, Value>, version: ApiVersion) {
+    if !version.at_least(25)
+        && let Some(Value::Array(options)) = info.get_mut("SecurityOptions")
     {
-        return Err(ApiError::bad_request(format!("unknown object type: {unknown}")));
-    }
-    let wants = |kind: &str| kinds.is_empty() || kinds.iter().any(|wanted| wanted == kind);
-    let mut usage = DiskUsage {
-        layers_size: None,
-        images: None,
-        containers: None,
-        volumes: None,
-        build_cache: None,
-    };
-    let engine = call.engine();
-    let containers = engine.containers.list();
-    if wants("image") {
-        usage.layers_size = Some(engine.images.disk_usage().await?.0);
-        let images = engine.images.list();
-        let summaries = images.iter().map(|record| {
-            let users = containers
-                .iter()
-                .filter(|container| container.image_id == record.id)
-                .count();
-            image::summary(record, i64::try_from(users).unwrap_or(i64::MAX), call.version)
-        });
-        usage.images = Some(summaries.collect());
-    }
-    if wants("container") {
-        let networks = KnownNetworks(engine.networks.list());
-        let mut list = Vec::new();
-        for record in &containers {
-            let size = engine.containers.usage(record.id.as_str()).await.ok();
-            list.push(summary::summary(record, &networks, size, Timestamp::now()));
+        // Names alone, without what they are set to.
+        for option in options {
+            let text = option.as_str().unwrap_or_default();
+            let name = text.split(',').find_map(|pair| pair.strip_prefix("name="));
+            *option = name.unwrap_or(text).into();
         }
-        usage.containers = Some(list);
     }
-    if wants("volume") {
-        usage.volumes = Some(volumes_with_usage(&call).await?);
+    if !version.at_least(47)
+        && let Some(Value::Object(registries)) = info.get_mut("RegistryConfig")
+    {
+        for field in [
+            "AllowNondistributableArtifactsCIDRs",
+            "AllowNondistributableArtifactsHostnames",
+        ] {
+            registries.insert(field.to_owned(), Value::Null);
+        }
     }
-    if wants("build-cache") {
-        usage.build_cache = Some(Vec::new());
+    if !version.at_least(49) {
+        info.remove("FirewallBackend");
     }
-    Ok(json_answer(&usage))
-}
-
-async fn volumes_with_usage(call: &Call) -> ApiResult<Vec<crate::wire::volume::Volume>> {
-    let volumes = &call.engine().volumes;
-    let mut list = Vec::new();
-    for record in volumes.list() {
-        let size = volumes.usage(record.name.as_str()).await?.0;
-        let ref_count = volumes.users(&record.name).len();
-        list.push(volume::volume(&record, Some(UsageData { ref_count, size })));
-    }
-    Ok(list)
 }
 
 async fn login(mut call: Call) -> ApiResult<Answer> {
-    let auth: AuthConfig = call.json_or_default().await?;
+    // Of any media type, with anything behind it, and refused without the words that other routes put in front.
+    let auth: AuthConfig =
+        go_json::leading_document(&call.bytes().await?).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let server = auth.serveraddress.clone();
     let host = server.trim_start_matches("https://").trim_start_matches("http://");
     let host = host.split('/').next().unwrap_or_default();
@@ -310,10 +282,14 @@ async fn login(mut call: Call) -> ApiResult<Answer> {
     };
     let credentials = auth.credentials().unwrap_or_default();
     let token = call.engine().images.login(host, &credentials).await.map_err(|error| {
-        let denied = error.kind() == ErrorKind::PermissionDenied;
+        // Docker's own status for a refused password is 500; only a token server's refusal is told as one.
+        let denied = error.kind() == ErrorKind::PermissionDenied && error.message().contains("unauthorized:");
+        let refused = error.kind() == ErrorKind::PermissionDenied && !denied;
         let error = ApiError::from(error);
         if denied {
             error.with_status(StatusCode::UNAUTHORIZED)
+        } else if refused {
+            error.with_status(StatusCode::INTERNAL_SERVER_ERROR)
         } else {
             error
         }
@@ -322,4 +298,42 @@ async fn login(mut call: Call) -> ApiResult<Answer> {
         identity_token: token.unwrap_or_default(),
         status: "Login Succeeded",
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn information_suits_the_version() {
+        let all = json!({
+            "SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"],
+            "RegistryConfig": { "Mirrors": null },
+            "FirewallBackend": { "Driver": "nftables" },
+        });
+        let none = json!({
+            "Mirrors": null,
+            "AllowNondistributableArtifactsCIDRs": null,
+            "AllowNondistributableArtifactsHostnames": null,
+        });
+        let without_firewall =
+            json!({ "SecurityOptions": all["SecurityOptions"], "RegistryConfig": { "Mirrors": null } });
+        let with_artifacts = json!({ "SecurityOptions": all["SecurityOptions"], "RegistryConfig": none });
+        for (version, expected) in [
+            ("1.51", &all),
+            ("1.49", &all),
+            ("1.48", &without_firewall),
+            ("1.47", &without_firewall),
+            ("1.46", &with_artifacts),
+            ("1.25", &with_artifacts),
+            (
+                "1.24",
+                &json!({ "SecurityOptions": ["seccomp", "rootless"], "RegistryConfig": none }),
+            ),
+        ] {
+            let mut info = all.as_object().expect("an object").clone();
+            suit(&mut info, crate::version::choose(Some(version)).expect("known"));
+            assert_eq!(&Value::Object(info), expected, "{version}");
+        }
+    }
 }

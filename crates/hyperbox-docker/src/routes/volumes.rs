@@ -23,7 +23,11 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 async fn list(call: Call) -> ApiResult<Answer> {
-    let filters = Filters::parse_accepting(call.query.text("filters"), &["dangling", "name", "driver", "label"])?;
+    let filters = Filters::parse_accepting(call.query.text("filters"), &["dangling", "name", "driver", "label"])
+        .map_err(|error| match error.message() {
+            "invalid filter" => ApiError::bad_request("error reading volume filters: invalid filter"),
+            _ => error,
+        })?;
     let dangling = filters.boolean("dangling")?;
     let volumes = &call.engine().volumes;
     let list = volumes
@@ -61,7 +65,11 @@ async fn create(mut call: Call) -> ApiResult<Answer> {
 }
 
 async fn inspect(call: Call) -> ApiResult<Answer> {
-    let record = call.engine().volumes.get(call.parameter("name"))?;
+    let name = call.parameter("name");
+    if name.is_empty() {
+        return Err(ApiError::not_found("get: no such volume"));
+    }
+    let record = call.engine().volumes.get(name)?;
     Ok(json(&volume(&record, None)))
 }
 
@@ -83,11 +91,21 @@ async fn remove(call: Call) -> ApiResult<Answer> {
 async fn prune(call: Call) -> ApiResult<Answer> {
     let filters = Filters::parse_accepting(call.query.text("filters"), &["label", "label!", "all"])?;
     // Since 1.42, volumes with names are left alone unless `all` is asked for.
-    let all = filters.boolean("all")?.unwrap_or(!call.version.at_least(42));
+    let all = filters
+        .boolean("all")
+        .map_err(|error| no_boolean(&filters).unwrap_or(error))?;
+    let all = all.unwrap_or(!call.version.at_least(42));
     let wanted = |record: &VolumeRecord| filters.labels(&record.labels);
     let pruned = call.engine().volumes.prune(all, &wanted).await?;
     Ok(json(&VolumesPruned {
         volumes_deleted: pruned.removed,
         space_reclaimed: pruned.reclaimed.0,
     }))
+}
+
+/// Docker reads this one filter with another function, and says so.
+fn no_boolean(filters: &Filters) -> Option<ApiError> {
+    let [value] = filters.values("all") else { return None };
+    let message = format!("invalid filter 'all': strconv.ParseBool: parsing {value:?}: invalid syntax");
+    Some(ApiError::bad_request(message))
 }

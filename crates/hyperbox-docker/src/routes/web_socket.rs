@@ -48,7 +48,7 @@ async fn attach(mut call: Call) -> ApiResult<Answer> {
     Ok(answer)
 }
 
-fn switching(accepted: &Accepted) -> Answer {
+pub(crate) fn switching(accepted: &Accepted) -> Answer {
     let mut response = Response::new(no_body());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -66,7 +66,7 @@ fn switching(accepted: &Accepted) -> Answer {
 }
 
 /// Docker's answer to a handshake that is none: bare text.
-fn refusal(reason: &'static str) -> Answer {
+pub(crate) fn refusal(reason: &'static str) -> Answer {
     let mut response = Response::new(whole(reason));
     *response.status_mut() = StatusCode::BAD_REQUEST;
     if reason.ends_with("Version") {

@@ -37,6 +37,16 @@ pub(crate) struct Defaults {
     pub networks: KnownNetworks,
 }
 
+/// Tells whether a container sees so much of the host that Docker does not label it, and whether nobody wished otherwise.
+fn shares_all(host: &HostConfig) -> bool {
+    let labelled = host
+        .security_opt
+        .iter()
+        .flatten()
+        .any(|option| option.starts_with("label"));
+    !labelled && (host.privileged || host.ipc_mode == "host" || host.pid_mode == "host")
+}
+
 /// Fills in what the client left open.
 pub(crate) fn complete(mut host: HostConfig, spec: &ContainerSpec, defaults: &Defaults) -> HostConfig {
     if host.runtime.is_empty() {
@@ -79,6 +89,12 @@ pub(crate) fn complete(mut host: HostConfig, spec: &ContainerSpec, defaults: &De
     if resources.memory > 0 && resources.memory_swap == 0 {
         // Docker allows as much swap as memory.
         resources.memory_swap = resources.memory.saturating_mul(2);
+    }
+    if shares_all(&host) {
+        // Without SELinux this says nothing; clients see it all the same.
+        host.security_opt
+            .get_or_insert_default()
+            .push("label=disable".to_owned());
     }
     let unmasked = host.privileged || spec.security.system_paths_unconfined;
     let paths = |paths: &[&str]| Some(paths.iter().copied().filter(|_| !unmasked).map(str::to_owned).collect());

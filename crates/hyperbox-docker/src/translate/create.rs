@@ -2,12 +2,13 @@
 //! The body of `POST /containers/create` → a [`ContainerSpec`], a door document, and warnings.
 //!
 //! What Docker refuses at creation for its form alone is refused here, in Docker's words; what needs the image, the machine or other
-//! containers is the engine's to judge. What this version of the engine cannot do at all (device requests) is an error rather than
+//! containers is the engine's to judge. What this version of the engine cannot do at all is an error rather than
 //! silently left out.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+use http::StatusCode;
 use hyperbox_core::container::{ContainerSpec, NetworkMode, RestartPolicy};
 use hyperbox_types::{ByteSize, Platform, Signal};
 
@@ -67,6 +68,7 @@ pub(crate) fn translate(body: CreateBody, platform: Option<Platform>, defaults: 
     if host.resources.oom_kill_disable == Some(true) && host.resources.memory <= 0 {
         warnings.push(UNBOUNDED.to_owned());
     }
+    warnings.extend(mounts::warnings(&host.mounts));
     if host.annotations.contains_key("") {
         return Err(ApiError::bad_request(
             "invalid Annotations: the empty string is not permitted as an annotation key",
@@ -114,6 +116,7 @@ pub(crate) fn translate(body: CreateBody, platform: Option<Platform>, defaults: 
         runtime: host.runtime.clone(),
         oom_score_adjustment: oom_score(host.oom_score_adj)?,
         annotations: host.annotations.clone(),
+        device_requests: resources::device_requests(&host.resources),
         image: body.image.clone(),
         entrypoint: entrypoint(body.entrypoint.clone()),
         command: body
@@ -149,21 +152,14 @@ fn entrypoint(words: Option<Words>) -> Option<Vec<String>> {
 
 fn refuse_unsupported(body: &CreateBody) -> ApiResult<()> {
     let host = &body.host_config;
-    let unsupported = |what: &str| {
-        Err(ApiError::not_implemented(format!(
-            "{what} not supported by this version of HyperBox"
-        )))
-    };
-    if host
-        .resources
-        .device_requests
-        .as_ref()
-        .is_some_and(|requests| !requests.is_empty())
-    {
-        return unsupported("device requests (such as --gpus) are");
-    }
     if !host.storage_opt.is_empty() {
-        return unsupported("storage options are");
+        let mut names = host.storage_opt.keys();
+        let message = match names.find(|name| !name.eq_ignore_ascii_case("size")) {
+            Some(unknown) => format!("Unknown option {}", unknown.to_lowercase()),
+            // This engine keeps its layers on any filesystem; quotas of single directories need that one.
+            None => "--storage-opt is supported only for overlay over xfs with 'pquota' mount option".to_owned(),
+        };
+        return Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message));
     }
     if !host.volume_driver.is_empty() && host.volume_driver != "local" {
         let driver = &host.volume_driver;

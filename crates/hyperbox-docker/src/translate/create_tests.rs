@@ -232,6 +232,8 @@ fn mounts_in_all_forms() {
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect(),
+        options: BTreeMap::new(),
+        subpath: Default::default(),
     };
     let tmpfs = |size, mode, options: &str| MountSource::Tmpfs {
         size,

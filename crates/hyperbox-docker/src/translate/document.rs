@@ -27,6 +27,8 @@ pub(crate) struct DoorDocument {
     pub host_config: HostConfig,
     /// Whether the container was to have no network, whatever its mode.
     pub network_disabled: bool,
+    /// The stop signal as it was written.
+    pub stop_signal: String,
 }
 
 impl DoorDocument {
@@ -39,6 +41,7 @@ impl DoorDocument {
             shell: body.shell.clone().map(Words::into_vec),
             host_config,
             network_disabled: body.network_disabled,
+            stop_signal: body.stop_signal.clone(),
         }
     }
 

@@ -53,6 +53,23 @@ pub(crate) fn listed_endpoints(
     networks
 }
 
+/// Adds the names that a container has in networks that users made to its aliases, where old clients look for them.
+pub(crate) fn add_automatic_aliases(networks: &mut BTreeMap<String, EndpointSettings>, record: &ContainerRecord) {
+    let short = record.id.short().to_owned();
+    let hostname = match record.spec.hostname.as_str() {
+        "" => short.clone(),
+        hostname => hostname.to_owned(),
+    };
+    for (_, settings) in networks.iter_mut().filter(|(name, _)| !is_predefined(name)) {
+        let aliases = settings.aliases.get_or_insert_default();
+        for name in [&short, &hostname] {
+            if !aliases.contains(name) {
+                aliases.push(name.clone());
+            }
+        }
+    }
+}
+
 fn settings(record: &ContainerRecord, name: &str, wish: &EndpointWish, known: &KnownNetworks) -> EndpointSettings {
     let started = record.state.started_at.is_some();
     let network = known.named(name);
@@ -64,7 +81,7 @@ fn settings(record: &ContainerRecord, name: &str, wish: &EndpointWish, known: &K
         ipam_config: addresses(wish),
         links: list(wish.links.iter().map(|(target, alias)| format!("{target}:{alias}"))),
         aliases: list(wish.aliases.iter().cloned()),
-        driver_options: (!wish.options.is_empty()).then(|| wish.options.clone()),
+        driver_options: (wish.options_sent || !wish.options.is_empty()).then(|| wish.options.clone()),
         gateway_priority: wish.gateway_priority,
         // Docker learns the id of a network when it first joins it, and keeps it from then on.
         network_id: text(network.map(|network| &network.id).filter(|_| started)),

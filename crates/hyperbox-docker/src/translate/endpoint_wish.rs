@@ -68,7 +68,8 @@ pub(crate) fn wish(
         mac_address,
         aliases: request.aliases.clone(),
         links,
-        options: request.driver_options.clone(),
+        options: request.driver_options.clone().unwrap_or_default(),
+        options_sent: request.driver_options.is_some(),
         gateway_priority: request.gateway_priority,
     })
 }
@@ -136,7 +137,7 @@ fn range_faults(network: &NetworkRecord, addresses: &EndpointAddresses) -> Vec<S
 }
 
 fn sysctl_faults(request: &EndpointRequest) -> Vec<String> {
-    let Some(list) = request.driver_options.get(SYSCTLS) else {
+    let Some(list) = request.driver_options.as_ref().and_then(|options| options.get(SYSCTLS)) else {
         return Vec::new();
     };
     let known = |sysctl: &&str| {

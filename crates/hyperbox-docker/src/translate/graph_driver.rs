@@ -41,12 +41,22 @@ pub(crate) fn of_container(driver: String, record: &ContainerRecord, mount: Opti
     }
 }
 
-/// Describes the storage of an image: its topmost layer, and those below it.
+/// Describes the storage of an image: its topmost layer, and those below it. What Docker would mount and work in is beside the layer;
+/// as with Docker, nothing is there while nothing is mounted.
 pub(crate) fn of_image(driver: String, mount: Option<&RootMount>) -> GraphDriver {
     let data = mount.map(|mount| match mount {
         RootMount::Overlay { lower, .. } => match lower.split_first() {
-            Some((top, [])) => directories([("UpperDir", text(top))]),
-            Some((top, below)) => directories([("LowerDir", joined(below)), ("UpperDir", text(top))]),
+            Some((top, below)) => {
+                let mut data = directories([
+                    ("MergedDir", text(&top.with_file_name("merged"))),
+                    ("UpperDir", text(top)),
+                    ("WorkDir", text(&top.with_file_name("work"))),
+                ]);
+                if !below.is_empty() {
+                    data.insert("LowerDir".to_owned(), joined(below));
+                }
+                data
+            }
             None => BTreeMap::new(),
         },
         RootMount::Bind { source, .. } => directories([("UpperDir", text(source))]),
@@ -75,10 +85,22 @@ mod tests {
     fn an_image_is_its_topmost_layer_over_the_others() {
         for (lower, expected) in [
             (
-                &["/l/3", "/l/2", "/l/1"][..],
-                vec![("LowerDir", "/l/2:/l/1"), ("UpperDir", "/l/3")],
+                &["/l/3/diff", "/l/2/diff", "/l/1/diff"][..],
+                vec![
+                    ("LowerDir", "/l/2/diff:/l/1/diff"),
+                    ("MergedDir", "/l/3/merged"),
+                    ("UpperDir", "/l/3/diff"),
+                    ("WorkDir", "/l/3/work"),
+                ],
             ),
-            (&["/l/1"], vec![("UpperDir", "/l/1")]),
+            (
+                &["/l/1/diff"],
+                vec![
+                    ("MergedDir", "/l/1/merged"),
+                    ("UpperDir", "/l/1/diff"),
+                    ("WorkDir", "/l/1/work"),
+                ],
+            ),
             (&[], vec![]),
         ] {
             let mount = RootMount::Overlay {

@@ -13,6 +13,7 @@ use super::network::KnownNetworks;
 use super::{graph_driver, health, ports, since};
 use crate::wire::config::ContainerConfig;
 use crate::wire::container::{Health, Inspect, MountPoint, NetworkSettings, State};
+use crate::wire::host_config::HostConfig;
 use crate::wire::{Empty, Set};
 
 /// What the inspection needs beside the record.
@@ -83,14 +84,20 @@ pub(crate) fn inspect(record: &ContainerRecord, around: Surroundings) -> Inspect
     }
 }
 
-fn host_config(record: &ContainerRecord, document: &DoorDocument, links: Vec<String>) -> serde_json::Value {
+fn host_config(record: &ContainerRecord, document: &DoorDocument, links: Vec<String>) -> HostConfig {
     let mut host = document.host_config.clone();
     if host.network_mode.is_empty() {
         // Another door made this container.
         host = complete(host, &record.spec, &Defaults::default());
     }
     host.links = (!links.is_empty()).then_some(links);
-    serde_json::to_value(host).unwrap_or_default()
+    // What the kernel has no control for was left out.
+    host.resources.blkio_weight = record.spec.resources.block_weight.map_or(0, i64::from);
+    if record.spec.resources.block_weight_devices.is_empty() {
+        let weights = host.resources.blkio_weight_device.as_mut();
+        weights.into_iter().for_each(Vec::clear);
+    }
+    host
 }
 
 fn text(path: &Path) -> String {
@@ -115,6 +122,12 @@ fn state(record: &ContainerRecord) -> State {
     }
 }
 
+/// Shows the configuration as it is kept in an image that is made of the container.
+pub(crate) fn configuration(record: &ContainerRecord) -> serde_json::Value {
+    let config = config(record, &DoorDocument::from_record(record));
+    serde_json::to_value(config).unwrap_or_default()
+}
+
 fn config(record: &ContainerRecord, document: &DoorDocument) -> ContainerConfig {
     let spec = &record.spec;
     let set = |names: Vec<String>| names.into_iter().map(|name| (name, Empty {})).collect::<Set>();
@@ -135,7 +148,7 @@ fn config(record: &ContainerRecord, document: &DoorDocument) -> ContainerConfig 
         tty: spec.terminal,
         open_stdin: spec.open_stdin,
         stdin_once: spec.stdin_once,
-        env: spec.env.clone(),
+        env: Some(spec.env.clone()).filter(|env| !env.is_empty()),
         cmd: list(&spec.command),
         healthcheck: spec.health.as_ref().map(health::to_wire),
         image: spec.image.clone(),
@@ -146,7 +159,10 @@ fn config(record: &ContainerRecord, document: &DoorDocument) -> ContainerConfig 
         mac_address: mac_address(record),
         on_build: None,
         labels: spec.labels.clone(),
-        stop_signal: spec.stop_signal.map(|signal| signal.to_string()),
+        stop_signal: spec.stop_signal.map(|signal| match document.stop_signal.as_str() {
+            "" => signal.to_string(),
+            written => written.to_owned(),
+        }),
         stop_timeout: spec
             .stop_timeout
             .map(|timeout| i64::try_from(timeout.as_secs()).unwrap_or(-1)),
@@ -174,10 +190,17 @@ pub(crate) fn mount_points(record: &ContainerRecord, document: &DoorDocument) ->
             .any(|mount| mount.kind == "tmpfs" && Path::new(&mount.target) == target)
     };
     let shown = |mount: &&ResolvedMount| !matches!(mount, ResolvedMount::Tmpfs { target, .. } if !long_form(target));
-    record.mounts.iter().filter(shown).map(mount_point).collect()
+    let own = &record.spec.anonymous_volumes;
+    record
+        .mounts
+        .iter()
+        .filter(shown)
+        .map(|mount| mount_point(mount, own))
+        .collect()
 }
 
-fn mount_point(mount: &ResolvedMount) -> MountPoint {
+/// Shows a mount; `own` are the places for which the container's configuration asks for volumes.
+fn mount_point(mount: &ResolvedMount, own: &[PathBuf]) -> MountPoint {
     let point = |kind, source: String, target: &Path, read_only: bool| MountPoint {
         kind,
         name: String::new(),
@@ -205,12 +228,21 @@ fn mount_point(mount: &ResolvedMount) -> MountPoint {
             source,
             target,
             read_only,
+            anonymous,
             ..
         } => MountPoint {
             name: name.to_string(),
             driver: "local".to_owned(),
-            mode: "z".to_owned(),
+            mode: match *anonymous && own.contains(target) {
+                true => String::new(),
+                false => "z".to_owned(),
+            },
             ..point("volume", text(source), target, *read_only)
+        },
+        ResolvedMount::Image { reference, target, .. } => MountPoint {
+            name: reference.clone(),
+            propagation: "rprivate",
+            ..point("image", String::new(), target, true)
         },
         ResolvedMount::Tmpfs { target, read_only, .. } => point("tmpfs", String::new(), target, *read_only),
     }

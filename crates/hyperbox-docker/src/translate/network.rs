@@ -106,7 +106,7 @@ fn ipam(record: &NetworkRecord) -> Ipam {
             "" => "default".to_owned(),
             driver => driver.to_owned(),
         },
-        options: (!spec.address_options.is_empty()).then(|| spec.address_options.clone()),
+        options: spec.address_options_sent.then(|| spec.address_options.clone()),
         config: (!config.is_empty()).then_some(config),
     }
 }

@@ -37,10 +37,14 @@ pub(crate) fn translate(body: NetworkCreateBody) -> ApiResult<NetworkSpec> {
         return Err(ApiError::bad_request("invalid name: name is empty"));
     }
     check_configuration(&body, &from, !options.is_empty(), ipv4, ipv6)?;
-    if ipam.driver == "null" && matches!(body.driver.as_str(), "" | "bridge") {
-        return Err(ApiError::bad_request("ipv4 pool is empty"));
+    if ipam.driver == "null" && !matches!(body.driver.as_str(), "host" | "null") && (ipv4 || ipv6) {
+        return Err(ApiError::bad_request(match (pools.is_empty(), ipv4) {
+            (true, true) => "ipv4 pool is empty",
+            (true, false) => "ipv6 pool is empty",
+            (false, _) => "null ipam driver does not handle specific address pool requests",
+        }));
     }
-    if !matches!(ipam.driver.as_str(), "" | "default") {
+    if !matches!(ipam.driver.as_str(), "" | "default" | "null") {
         let driver = &ipam.driver;
         return Err(ApiError::not_found(format!("plugin {driver:?} not found")));
     }
@@ -55,6 +59,7 @@ pub(crate) fn translate(body: NetworkCreateBody) -> ApiResult<NetworkSpec> {
         internal: body.internal,
         attachable: body.attachable,
         address_driver: ipam.driver,
+        address_options_sent: ipam.options.is_some(),
         address_options: ipam.options.unwrap_or_default(),
         pools,
         labels: body.labels,

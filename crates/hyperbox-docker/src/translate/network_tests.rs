@@ -165,6 +165,21 @@ fn creations_that_docker_refuses() {
         ),
         (json!({ "IPAM": { "Driver": "null" } }), 400, "ipv4 pool is empty"),
         (
+            json!({ "Driver": "macvlan", "IPAM": { "Driver": "null" } }),
+            400,
+            "ipv4 pool is empty",
+        ),
+        (
+            json!({ "EnableIPv4": false, "EnableIPv6": true, "IPAM": { "Driver": "null" } }),
+            400,
+            "ipv6 pool is empty",
+        ),
+        (
+            json!({ "IPAM": { "Driver": "null", "Config": [{ "Subnet": "10.98.0.0/24" }] } }),
+            400,
+            "null ipam driver does not handle specific address pool requests",
+        ),
+        (
             json!({ "Ingress": true }),
             403,
             "Ingress network can only be global scope network",

@@ -86,6 +86,7 @@ fn main_network(body: &CreateBody) -> &str {
 /// # Errors
 /// 400 for what the client's version does not know, and for contradictions.
 pub(crate) fn modernize(body: &mut CreateBody, version: ApiVersion) -> ApiResult<Vec<String>> {
+    super::mounts::refuse_newer(&body.host_config.mounts, version)?;
     let endpoints = &mut body.networking_config.endpoints_config;
     if matches!(body.host_config.network_mode.as_str(), "" | "default")
         && let Some(endpoint) = endpoints.remove("default")
@@ -194,8 +195,9 @@ fn move_sysctls(body: &mut CreateBody, version: ApiVersion) -> ApiResult<Option<
         option.join(",")
     );
     let endpoint = main_endpoint(body, version)?;
-    option.extend(endpoint.driver_options.get(SYSCTLS).cloned());
-    endpoint.driver_options.insert(SYSCTLS.to_owned(), option.join(","));
+    let options = endpoint.driver_options.get_or_insert_default();
+    option.extend(options.get(SYSCTLS).cloned());
+    options.insert(SYSCTLS.to_owned(), option.join(","));
     Ok(Some(warning))
 }
 

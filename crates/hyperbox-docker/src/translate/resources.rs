@@ -2,11 +2,11 @@
 //! Limits, devices and process limits. What contradicts itself or the machine is refused by the engine; here only what cannot be
 //! expressed in its words.
 
-use hyperbox_core::container::{BlockDeviceLimit, DeviceMapping, Resources, Rlimit};
+use hyperbox_core::container::{BlockDeviceLimit, DeviceMapping, DeviceRequest, Resources, Rlimit};
 use hyperbox_types::{ByteSize, Ulimit};
 
 use crate::error::{ApiError, ApiResult};
-use crate::wire::host_config::{self, ThrottleDevice};
+use crate::wire::host_config::{self, ThrottleDevice, WeightDevice};
 
 /// Translates limits; 0, "" and absence mean no limit.
 ///
@@ -15,15 +15,20 @@ use crate::wire::host_config::{self, ThrottleDevice};
 pub(crate) fn from_wire(wire: &host_config::Resources) -> ApiResult<Resources> {
     let block_weight = u16::try_from(wire.blkio_weight)
         .map_err(|_| ApiError::bad_request("range of blkio weight is from 10 to 1000"))?;
-    if !wire.blkio_weight_device.is_empty() {
-        return Err(ApiError::not_implemented(
-            "block I/O weights of single devices are not supported by this version of HyperBox",
-        ));
+    for (set, what) in [(wire.io_maximum_bandwidth, "bandwidth"), (wire.io_maximum_iops, "IOPs")] {
+        if set != 0 {
+            return Err(ApiError::bad_request(format!(
+                "invalid option: QoS maximum {what} configuration is not supported on linux"
+            )));
+        }
+    }
+    if wire.memory < 0 {
+        return Err(ApiError::bad_request("Minimum memory limit allowed is 6MB"));
     }
     Ok(Resources {
         memory: bytes("memory limit", wire.memory)?,
         memory_swap: Some(wire.memory_swap).filter(|swap| *swap != 0),
-        memory_reservation: bytes("memory reservation", wire.memory_reservation)?,
+        memory_reservation: bytes("memory reservation", wire.memory_reservation.max(0))?,
         memory_swappiness: swappiness(wire.memory_swappiness)?,
         oom_kill_disable: wire.oom_kill_disable.unwrap_or(false),
         nano_cpus: positive("CPUs", wire.nano_cpus)?,
@@ -37,10 +42,11 @@ pub(crate) fn from_wire(wire: &host_config::Resources) -> ApiResult<Resources> {
         cpuset_mems: text(&wire.cpuset_mems),
         pids: wire.pids_limit.filter(|limit| *limit > 0),
         block_weight: Some(block_weight).filter(|weight| *weight != 0),
-        block_read_bytes: throttles(&wire.blkio_device_read_bps),
-        block_write_bytes: throttles(&wire.blkio_device_write_bps),
-        block_read_operations: throttles(&wire.blkio_device_read_iops),
-        block_write_operations: throttles(&wire.blkio_device_write_iops),
+        block_weight_devices: weights(wire.blkio_weight_device.as_deref()),
+        block_read_bytes: throttles(wire.blkio_device_read_bps.as_deref()),
+        block_write_bytes: throttles(wire.blkio_device_write_bps.as_deref()),
+        block_read_operations: throttles(wire.blkio_device_read_iops.as_deref()),
+        block_write_operations: throttles(wire.blkio_device_write_iops.as_deref()),
         cgroup_parent: text(&wire.cgroup_parent),
         device_rules: wire.device_cgroup_rules.clone().unwrap_or_default(),
     })
@@ -74,14 +80,34 @@ fn text(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn throttles(devices: &[ThrottleDevice]) -> Vec<BlockDeviceLimit> {
+fn throttles(devices: Option<&[ThrottleDevice]>) -> Vec<BlockDeviceLimit> {
+    let devices = devices.unwrap_or_default().iter();
     devices
-        .iter()
         .map(|device| BlockDeviceLimit {
             path: device.path.as_str().into(),
             rate: device.rate,
         })
         .collect()
+}
+
+fn weights(devices: Option<&[WeightDevice]>) -> Vec<BlockDeviceLimit> {
+    let devices = devices.unwrap_or_default().iter();
+    devices
+        .map(|device| BlockDeviceLimit {
+            path: device.path.as_str().into(),
+            rate: device.weight.into(),
+        })
+        .collect()
+}
+
+/// Translates devices that are asked for by what they can do.
+pub(crate) fn device_requests(wire: &host_config::Resources) -> Vec<DeviceRequest> {
+    let translate = |request: &host_config::DeviceRequest| DeviceRequest {
+        driver: request.driver.clone(),
+        ids: request.device_ids.clone().unwrap_or_default(),
+        capabilities: request.capabilities.clone().unwrap_or_default(),
+    };
+    wire.device_requests.iter().flatten().map(translate).collect()
 }
 
 /// Translates devices of the host.
@@ -100,7 +126,7 @@ pub(crate) fn devices(wire: &host_config::Resources) -> Vec<DeviceMapping> {
             permissions: or(&device.cgroup_permissions, "rwm"),
         }
     };
-    wire.devices.iter().map(translate).collect()
+    wire.devices.iter().flatten().map(translate).collect()
 }
 
 /// Translates process limits.
@@ -119,5 +145,5 @@ pub(crate) fn rlimits(wire: &host_config::Resources) -> ApiResult<Vec<Rlimit>> {
             hard: limit.hard(),
         })
     };
-    wire.ulimits.iter().map(translate).collect()
+    wire.ulimits.iter().flatten().map(translate).collect()
 }

@@ -42,6 +42,10 @@ fn apply(security: &mut Security, option: &str) -> ApiResult<()> {
                 security.no_new_privileges = true;
                 Ok(())
             }
+            "writable-cgroups" => {
+                security.writable_cgroups = Some(true);
+                Ok(())
+            }
             _ => Err(ApiError::bad_request(format!("invalid --security-opt 1: {option:?}"))),
         };
     };
@@ -57,8 +61,23 @@ fn apply(security: &mut Security, option: &str) -> ApiResult<()> {
                 .map_err(|_| ApiError::bad_request(format!("invalid --security-opt 2: {option:?}")))?;
         }
         ("systempaths", "unconfined") => security.system_paths_unconfined = true,
-        // Not known to this kernel's engine: it has no writable cgroup mounts to give.
+        ("writable-cgroups", value) => {
+            let wish = go_bool(value).ok_or_else(|| {
+                let message = format!("invalid --security-opt 2: {option:?}");
+                ApiError::new(http::StatusCode::INTERNAL_SERVER_ERROR, message)
+            })?;
+            security.writable_cgroups = Some(wish);
+        }
         _ => return Err(ApiError::bad_request(format!("invalid --security-opt 2: {option:?}"))),
     }
     Ok(())
+}
+
+/// What Go's `strconv.ParseBool` takes.
+fn go_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
 }

@@ -11,7 +11,7 @@ use super::inspect::mount_points;
 use super::network::KnownNetworks;
 use super::ports;
 use super::since::human;
-use crate::wire::container::{Summary, SummaryHostConfig, SummaryNetworks};
+use crate::wire::container::{MountPoint, Summary, SummaryHostConfig, SummaryNetworks};
 
 /// Makes the line.
 pub(crate) fn summary(
@@ -46,8 +46,16 @@ pub(crate) fn summary(
             annotations: record.spec.annotations.clone(),
         },
         network_settings: SummaryNetworks { networks },
-        mounts: mount_points(record, &document),
+        mounts: mount_points(record, &document).into_iter().map(listed).collect(),
     }
+}
+
+/// Lists do not tell where a volume is that the container's configuration asks for: only those have no mode.
+fn listed(mut mount: MountPoint) -> MountPoint {
+    if mount.kind == "volume" && mount.mode.is_empty() {
+        mount.source.clear();
+    }
+    mount
 }
 
 /// Shows the command line; words with spaces are quoted.

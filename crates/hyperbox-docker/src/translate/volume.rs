@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Volume records as clients see them.
 
+use hyperbox_core::time::Timestamp;
 use hyperbox_core::volume::VolumeRecord;
 
+use super::since::moment;
 use crate::wire::volume::{UsageData, Volume};
 
 /// The label by which Docker marks volumes that were made without a name.
@@ -15,7 +17,8 @@ pub(crate) fn volume(record: &VolumeRecord, usage_data: Option<UsageData>) -> Vo
         labels.entry(ANONYMOUS.to_owned()).or_default();
     }
     Volume {
-        created_at: record.created_at.to_string(),
+        // Docker knows the second alone, from the directory's time.
+        created_at: moment(Some(Timestamp(record.created_at.seconds() * 1_000_000_000))),
         driver: record.driver.clone(),
         labels: (!labels.is_empty()).then_some(labels),
         mountpoint: record.mountpoint.to_string_lossy().into_owned(),

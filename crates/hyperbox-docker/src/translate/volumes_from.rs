@@ -65,14 +65,29 @@ pub(crate) fn inherit(mounts: &mut Vec<MountRequest>, from: &ContainerRecord, fo
                 name,
                 target,
                 read_only,
+                subpath,
                 ..
             } => {
                 let volume = MountSource::Volume {
                     name: Some(name.clone()),
                     no_copy: true,
                     labels: BTreeMap::new(),
+                    options: BTreeMap::new(),
+                    subpath: subpath.clone(),
                 };
                 (volume, target, *read_only)
+            }
+            ResolvedMount::Image {
+                reference,
+                target,
+                subpath,
+                ..
+            } => {
+                let image = MountSource::Image {
+                    reference: reference.clone(),
+                    subpath: subpath.clone(),
+                };
+                (image, target, true)
             }
             ResolvedMount::Tmpfs { .. } => continue,
         };

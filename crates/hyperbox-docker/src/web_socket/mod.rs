@@ -8,7 +8,9 @@
 mod frame;
 mod handshake;
 mod session;
+mod telling;
 
 pub(crate) use frame::Kind;
 pub(crate) use handshake::{Accepted, accept};
 pub(crate) use session::pump;
+pub(crate) use telling::tell;

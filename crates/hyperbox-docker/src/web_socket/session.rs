@@ -18,9 +18,9 @@ use crate::hijack::{Ending, Input};
 
 const BUFFER: usize = 32 * 1024;
 /// Section 7.4.1: all was said.
-const NORMAL: u16 = 1000;
+pub(super) const NORMAL: u16 = 1000;
 /// Section 7.4.1: the peer does not speak the protocol.
-const PROTOCOL_ERROR: u16 = 1002;
+pub(super) const PROTOCOL_ERROR: u16 = 1002;
 
 /// Moves bytes between a client and an attached stream until either ends; output goes in frames of `kind`.
 pub(crate) async fn pump(mut client: ClientIo, attached: Attached, kind: Kind, input: Input) -> Ending {
@@ -79,7 +79,7 @@ async fn write(
     }
 }
 
-async fn send(client: &ClientIo, kind: Kind, payload: &[u8]) -> io::Result<()> {
+pub(super) async fn send(client: &ClientIo, kind: Kind, payload: &[u8]) -> io::Result<()> {
     let mut bytes = header(kind, payload.len());
     bytes.extend_from_slice(payload);
     client.write_all(&bytes).await

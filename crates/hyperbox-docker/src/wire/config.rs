@@ -82,7 +82,7 @@ pub(crate) struct EndpointRequest {
     #[serde(rename = "MacAddress")]
     pub mac_address: String,
     #[serde(rename = "DriverOpts")]
-    pub driver_options: BTreeMap<String, String>,
+    pub driver_options: Option<BTreeMap<String, String>>,
     #[serde(rename = "GwPriority")]
     pub gateway_priority: i64,
 }
@@ -114,7 +114,8 @@ pub(crate) struct ContainerConfig {
     pub tty: bool,
     pub open_stdin: bool,
     pub stdin_once: bool,
-    pub env: Vec<String>,
+    /// Null when there is none.
+    pub env: Option<Vec<String>>,
     pub cmd: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,

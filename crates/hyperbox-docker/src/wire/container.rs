@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::config::ContainerConfig;
-use super::host_config::{Resources, RestartPolicy};
+use super::host_config::{HostConfig, Resources, RestartPolicy};
 use super::network::EndpointSettings;
 use crate::go_json::Json;
 
@@ -25,7 +25,7 @@ pub(crate) struct CreateResponse {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase", remote = "Self")]
 pub(crate) struct UpdateBody {
-    /// Read apart, see [`HostConfig`](super::host_config::HostConfig).
+    /// Read apart, see [`super::host_config::HostConfig`].
     #[serde(skip)]
     pub resources: Resources,
     pub restart_policy: RestartPolicy,
@@ -63,7 +63,7 @@ pub(crate) struct Inspect {
     pub app_armor_profile: String,
     #[serde(rename = "ExecIDs")]
     pub exec_ids: Option<Vec<String>>,
-    pub host_config: Value,
+    pub host_config: HostConfig,
     pub graph_driver: GraphDriver,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_rw: Option<u64>,

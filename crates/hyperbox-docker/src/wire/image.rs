@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Set;
 use super::config::Healthcheck;
@@ -17,9 +17,9 @@ pub(crate) struct ImageSummary {
     pub created: i64,
     pub id: String,
     pub labels: Option<BTreeMap<String, String>>,
-    pub parent_id: &'static str,
-    pub repo_digests: Vec<String>,
-    pub repo_tags: Vec<String>,
+    pub parent_id: String,
+    pub repo_digests: Option<Vec<String>>,
+    pub repo_tags: Option<Vec<String>>,
     pub shared_size: i64,
     pub size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,11 +33,17 @@ pub(crate) struct ImageInspect {
     pub id: String,
     pub repo_tags: Vec<String>,
     pub repo_digests: Vec<String>,
-    pub parent: &'static str,
+    pub parent: String,
     pub comment: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    pub docker_version: &'static str,
+    /// The container that it was made of; for clients before 1.45.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// That container's configuration; for clients before 1.45.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_config: Option<serde_json::Value>,
+    pub docker_version: String,
     pub author: String,
     pub architecture: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +95,24 @@ pub(crate) struct ImageConfig {
     pub user: String,
     pub volumes: Option<Set>,
     pub working_dir: String,
+    /// For clients before 1.50.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub of_a_container: Option<ContainerFields>,
+}
+
+/// What a container's configuration has and an image's never sets.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ContainerFields {
+    pub hostname: &'static str,
+    pub domainname: &'static str,
+    pub attach_stdin: bool,
+    pub attach_stdout: bool,
+    pub attach_stderr: bool,
+    pub tty: bool,
+    pub open_stdin: bool,
+    pub stdin_once: bool,
+    pub image: &'static str,
 }
 
 /// One step of an image's history.
@@ -118,4 +142,13 @@ pub(crate) enum Removed {
 pub(crate) struct ImagesPruned {
     pub images_deleted: Option<Vec<Removed>>,
     pub space_reclaimed: u64,
+}
+
+/// A platform in the form of the image specification.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PlatformDocument {
+    pub os: String,
+    pub architecture: String,
+    pub variant: Option<String>,
 }

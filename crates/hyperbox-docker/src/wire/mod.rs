@@ -7,13 +7,17 @@ pub(crate) mod exec;
 pub(crate) mod host_config;
 pub(crate) mod image;
 pub(crate) mod network;
+mod shapes;
 pub(crate) mod stats;
 pub(crate) mod system;
 pub(crate) mod volume;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::go_json::Json;
 
 /// Go's `map[string]struct{}`: a set.
 pub(crate) type Set = BTreeMap<String, Empty>;
@@ -23,13 +27,21 @@ pub(crate) type Set = BTreeMap<String, Empty>;
 pub(crate) struct Empty {}
 
 /// One text or a list of texts (Docker's `strslice`).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Words {
     /// A single word.
     One(String),
     /// Several.
     Many(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Json::deserialize(deserializer)? {
+            Json::Text(word) => Ok(Self::One(word)),
+            other => Vec::deserialize(other).map(Self::Many).map_err(D::Error::custom),
+        }
+    }
 }
 
 impl Words {

@@ -74,19 +74,14 @@ pub(crate) struct EventActor {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// `GET /system/df`.
+/// `GET /system/df`. What was not asked for is null.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct DiskUsage {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub layers_size: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers_size: u64,
     pub images: Option<Vec<ImageSummary>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub containers: Option<Vec<Summary>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub volumes: Option<Vec<Volume>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub build_cache: Option<Vec<Value>>,
 }
 

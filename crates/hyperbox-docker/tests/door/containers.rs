@@ -75,7 +75,7 @@ async fn inspection_echoes_the_host_configuration() {
     }
     assert_eq!(echoed["MemorySwap"], 2 * 67_108_864);
     assert_eq!(inspect["Config"]["AttachStdout"], true);
-    assert_eq!(inspect["Config"]["StopSignal"], "SIGINT");
+    assert_eq!(inspect["Config"]["StopSignal"], "INT");
     assert_eq!(inspect["Config"]["StopTimeout"], 3);
     assert_eq!(inspect["Config"]["Cmd"], json!(["serve", "two words"]));
     assert_eq!(inspect["State"]["StartedAt"], "0001-01-01T00:00:00Z");
@@ -136,7 +136,8 @@ async fn refusals() {
             "/containers/create?platform=bogus/",
             json!({ "Image": image }),
             400,
-            "\"bogus/\": unknown operating system or architecture: invalid argument",
+            "\"\" is an invalid component of \"bogus/\": platform specifier component must match \
+             \"^[A-Za-z0-9_.-]+$\": invalid argument",
         ),
         (
             "/containers/web/rename",
@@ -213,8 +214,10 @@ async fn lists_are_filtered() {
         (json!({ "label": ["app=b"] }), true, vec!["/two"]),
         (json!({ "name": ["^/t"] }), true, vec!["/three", "/two"]),
         (json!({ "name": ["^o"] }), true, vec!["/one"]),
-        (json!({ "before": ["two"] }), false, vec!["/one"]),
-        (json!({ "since": ["two"] }), false, vec!["/three"]),
+        (json!({ "before": ["two"] }), true, vec!["/one"]),
+        (json!({ "since": ["two"] }), true, vec!["/three"]),
+        (json!({ "before": ["three"] }), false, vec!["/two"]),
+        (json!({ "since": ["two"] }), false, vec![]),
         (json!({ "network": ["none"] }), true, vec!["/three"]),
         (json!({ "volume": ["data"] }), true, vec!["/three"]),
         (json!({ "volume": ["/d"] }), true, vec!["/three"]),

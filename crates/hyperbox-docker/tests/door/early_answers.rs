@@ -41,7 +41,7 @@ async fn send_slowly(stream: &mut UnixStream, length: usize) {
 async fn a_client_may_finish_sending_after_the_answer() {
     let world = World::start().await;
     for (request, status) in [
-        ("POST /v1.51/swarm/init", "501"),
+        ("POST /v1.51/plugins/create", "501"),
         ("POST /build", "501"),
         ("POST /grpc", "501"),
         ("PUT /containers/x/archive?path=/", "404"),
@@ -49,12 +49,11 @@ async fn a_client_may_finish_sending_after_the_answer() {
         ("POST /nosuch", "404"),
         ("POST /v1.99/containers/create", "400"),
         ("POST /v1.10/containers/create", "400"),
-        ("POST /containers/x/start", "404"),
+        ("POST /containers/x/start", "400"),
         ("POST /containers/x/resize?h=x&w=1", "400"),
         ("DELETE /containers/x", "404"),
         ("OPTIONS /containers/create", "200"),
-        ("POST /plugins/pull", "501"),
-        ("POST /swarm/init", "501"),
+        ("POST /plugins/create", "501"),
         ("GET /version", "200"),
     ] {
         for _ in 0..20 {
@@ -95,7 +94,7 @@ async fn a_chunked_body_and_a_closing_client_get_their_answer() {
             };
             let mut stream = world
                 .raw(&format!(
-                    "POST /swarm/init HTTP/1.1\r\nHost: d\r\n{headers}{length}\r\n"
+                    "POST /plugins/create HTTP/1.1\r\nHost: d\r\n{headers}{length}\r\n"
                 ))
                 .await;
             let answer = read_answer(&mut stream).await;
@@ -120,7 +119,7 @@ async fn a_chunked_body_and_a_closing_client_get_their_answer() {
 async fn a_body_without_end_is_cut_off() {
     let world = World::start().await;
     let mut stream = world
-        .raw("POST /swarm/init HTTP/1.1\r\nHost: d\r\nContent-Length: 99999999999\r\n\r\n")
+        .raw("POST /plugins/create HTTP/1.1\r\nHost: d\r\nContent-Length: 99999999999\r\n\r\n")
         .await;
     let answer = read_answer(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
@@ -137,7 +136,7 @@ async fn a_body_without_end_is_cut_off() {
 async fn a_client_that_stops_sending_is_cut_off() {
     let world = World::start().await;
     let mut stream = world
-        .raw("POST /swarm/init HTTP/1.1\r\nHost: d\r\nContent-Length: 100\r\n\r\nabc")
+        .raw("POST /plugins/create HTTP/1.1\r\nHost: d\r\nContent-Length: 100\r\n\r\nabc")
         .await;
     read_answer(&mut stream).await;
     let end = tokio::time::timeout(Duration::from_secs(60), stream.read(&mut [0])).await;
@@ -149,7 +148,7 @@ async fn a_client_that_stops_sending_is_cut_off() {
 async fn a_body_that_waits_for_permission_is_not_asked_for() {
     let world = World::start().await;
     let mut stream = world
-        .raw("POST /swarm/init HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+        .raw("POST /plugins/create HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n")
         .await;
     let answer = read_answer(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");

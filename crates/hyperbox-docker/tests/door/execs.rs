@@ -87,9 +87,16 @@ async fn attached() {
         if code == 3 { Ok(()) } else { Err(code.to_string()) }
     })
     .await;
+    // Docker answers the attached start before it looks: the refusal is output. The detached one is refused.
     let again = world.post(&format!("/exec/{exec}/start"), Some(json!({}))).await;
-    let text = String::from_utf8_lossy(&again.body).into_owned();
-    assert!(text.contains(&format!("exec command {exec} has already run")), "{text}");
+    assert_eq!(again.status, StatusCode::OK);
+    let refusal = format!("exec command {exec} has already run");
+    let mut frame = vec![1, 0, 0, 0, 0, 0, 0, u8::try_from(refusal.len() + 2).expect("short")];
+    frame.extend_from_slice(format!("{refusal}\r\n").as_bytes());
+    assert_eq!(again.body, frame);
+    let detached = json!({ "Detach": true });
+    let detached = world.post(&format!("/exec/{exec}/start"), Some(detached)).await;
+    assert_eq!(detached.failure(), (409, refusal));
 }
 
 #[tokio::test]

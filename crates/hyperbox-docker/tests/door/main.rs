@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The whole door over HTTP: core's services on fakes of all seams behind a Unix socket.
 
+mod bodies;
 mod client;
 mod containers;
 mod docker_cli;

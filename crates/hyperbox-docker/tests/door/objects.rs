@@ -109,7 +109,7 @@ async fn engine() {
     assert_eq!(usage["Images"][0]["Containers"], 1);
     assert_eq!(usage["BuildCache"], json!([]));
     let part = world.get("/system/df?type=volume").await.json();
-    assert!(part.get("Images").is_none() && part["Volumes"].is_array());
+    assert!(part["Images"].is_null() && part["Volumes"].is_array());
     assert_eq!(
         world.get("/system/df?type=bogus").await.failure(),
         (400, "unknown object type: bogus".to_owned())

@@ -35,7 +35,7 @@ async fn container_inspection() {
     let world = World::start().await;
     let host = json!({
         "Binds": ["data:/data"], "Tmpfs": { "/t": "size=64k" }, "RestartPolicy": { "Name": "on-failure", "MaximumRetryCount": 2 },
-        "Dns": [], "PortBindings": {},
+        "Dns": [], "PortBindings": {}, "Devices": [], "Ulimits": [],
     });
     let health = json!({ "Test": ["CMD-SHELL", "true"], "Interval": 1_000_000_000 });
     world

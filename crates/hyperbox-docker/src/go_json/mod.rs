@@ -3,18 +3,27 @@
 //!
 //! What differs from `serde_json`: the keys of objects with known fields match whatever their case (an exact match is preferred);
 //! a field that is there twice has the last value, but objects are merged; `null` is the same as an absent field, and the zero
-//! value in lists and in maps with the client's own keys; unknown fields are ignored; a list is never an object.
+//! value in lists and in maps with the client's own keys; unknown fields are ignored; a list is never an object; bytes that are no UTF-8 are replaced.
 //!
 //! A document is first read into a [`Json`], which keeps duplicates and their order, and then into its type: only there it is known
-//! which objects have fields and which are maps. Depth is bounded by the parser. Pure.
+//! which objects have fields and which are maps. In between it is held against the Go type that it has with Docker ([`shape`]), whose
+//! refusals name the field. Depth is bounded by the parser ([`parse`]). Pure.
+
+mod parse;
+pub(crate) mod shape;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{Deserialize, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    Visitor,
+};
 use serde::forward_to_deserialize_any;
-use serde_json::{Error, Number};
+use serde_json::Error;
+
+use shape::{Document, Root};
 
 /// A document whose objects still have all their members.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +32,8 @@ pub(crate) enum Json {
     Null,
     /// A truth value.
     Bool(bool),
-    /// A number.
-    Number(Number),
+    /// A number, as it was written.
+    Number(String),
     /// A text.
     Text(String),
     /// A list.
@@ -33,15 +42,110 @@ pub(crate) enum Json {
     Object(Vec<(String, Json)>),
 }
 
+/// Why a document cannot be read; shown in Go's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// There is nothing, or only white space.
+    Nothing,
+    /// It ends too early.
+    CutOff,
+    /// It is no JSON.
+    Syntax(String),
+    /// A value is of another kind than its field.
+    Mismatch(String),
+    /// This follows it.
+    Trailing(char),
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => formatter.write_str("EOF"),
+            Self::CutOff => formatter.write_str("unexpected EOF"),
+            Self::Syntax(text) | Self::Mismatch(text) => formatter.write_str(text),
+            Self::Trailing(character) => {
+                write!(
+                    formatter,
+                    "invalid character {} after top-level value",
+                    parse::quoted(*character)
+                )
+            }
+        }
+    }
+}
+
+/// Reads a document whose type is known to Docker.
+///
+/// # Errors
+/// The first of: no JSON, a value of another kind, something behind the document.
+pub(crate) fn document<T: DeserializeOwned + Document>(bytes: &[u8]) -> Result<T, Malformed> {
+    let (tree, rest) = tree(bytes)?;
+    T::ROOT.check(&tree).map_err(Malformed::Mismatch)?;
+    read(tree, rest)
+}
+
 /// Reads a document as Go does.
 ///
 /// # Errors
-/// Those of the parser; `None` for a document that is followed by something else.
-pub(crate) fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Option<Error>> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let tree = Json::deserialize(&mut reader).map_err(Some)?;
-    reader.end().map_err(|_| None)?;
-    T::deserialize(tree).map_err(Some)
+/// As [`document`]; values of another kind are told in our own words.
+pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
+    let (tree, rest) = tree(bytes)?;
+    read(tree, rest)
+}
+
+/// Reads the document that a text begins with; what follows it does not matter.
+///
+/// # Errors
+/// No JSON, or a value of another kind.
+pub(crate) fn leading_document<T: DeserializeOwned + Document>(bytes: &[u8]) -> Result<T, Malformed> {
+    let (tree, _) = tree(bytes)?;
+    T::ROOT.check(&tree).map_err(Malformed::Mismatch)?;
+    read(tree, None)
+}
+
+/// Reads a document that nothing may follow, as Go's `json.Unmarshal` does.
+///
+/// # Errors
+/// As [`document`], but what follows is told before values of another kind.
+pub(crate) fn only_document<T: DeserializeOwned + Document>(bytes: &[u8]) -> Result<T, Malformed> {
+    match tree(bytes)? {
+        (_, Some(character)) => Err(Malformed::Trailing(character)),
+        (tree, None) => {
+            T::ROOT.check(&tree).map_err(Malformed::Mismatch)?;
+            read(tree, None)
+        }
+    }
+}
+
+/// Refuses what is no document of a type.
+///
+/// # Errors
+/// As [`document`].
+pub(crate) fn judge(bytes: &[u8], root: &'static Root) -> Result<(), Malformed> {
+    let (tree, rest) = tree(bytes)?;
+    root.check(&tree).map_err(Malformed::Mismatch)?;
+    ended(rest)
+}
+
+/// Reads the first value and tells what begins behind it.
+fn tree(bytes: &[u8]) -> Result<(Json, Option<char>), Malformed> {
+    // Bytes that are no UTF-8 become U+FFFD, as with Go.
+    let text = String::from_utf8_lossy(bytes);
+    let (tree, rest) = parse::first_value(&text)?;
+    Ok((tree, rest.chars().next()))
+}
+
+fn read<T: DeserializeOwned>(tree: Json, rest: Option<char>) -> Result<T, Malformed> {
+    let value = T::deserialize(tree).map_err(|error| Malformed::Mismatch(error.to_string()))?;
+    ended(rest).map(|()| value)
+}
+
+/// Refuses what follows a document, except for what Go's decoder takes for the end of a list or an object around it.
+fn ended(rest: Option<char>) -> Result<(), Malformed> {
+    match rest {
+        None | Some('}' | ']') => Ok(()),
+        Some(character) => Err(Malformed::Trailing(character)),
+    }
 }
 
 impl<'de> Deserialize<'de> for Json {
@@ -77,16 +181,15 @@ impl<'de> Visitor<'de> for Collect {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Number(value.into()))
+        Ok(Json::Number(value.to_string()))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Number(value.into()))
+        Ok(Json::Number(value.to_string()))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-        // JSON has neither infinities nor NaN.
-        Ok(Number::from_f64(value).map_or(Json::Null, Json::Number))
+        Ok(Json::Number(value.to_string()))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Json, E> {
@@ -144,6 +247,20 @@ impl Json {
     }
 }
 
+/// Reads a number as an integer when it is one.
+fn visit_number<'de, V: Visitor<'de>>(text: &str, visitor: V) -> Result<V::Value, Error> {
+    if let Ok(number) = text.parse::<u64>() {
+        return visitor.visit_u64(number);
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        return visitor.visit_i64(number);
+    }
+    let number = text
+        .parse()
+        .map_err(|_| Error::custom(format_args!("{text} is no number")))?;
+    visitor.visit_f64(number)
+}
+
 /// Reads `null` as a zero value, everything else as it is.
 macro_rules! null_is_zero {
     ($($method:ident => $visit:ident($zero:expr)),* $(,)?) => {
@@ -163,7 +280,7 @@ impl<'de> Deserializer<'de> for Json {
         match self {
             Self::Null => visitor.visit_unit(),
             Self::Bool(value) => visitor.visit_bool(value),
-            Self::Number(number) => number.deserialize_any(visitor),
+            Self::Number(text) => visit_number(&text, visitor),
             Self::Text(text) => visitor.visit_string(text),
             Self::List(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter())),
             Self::Object(members) => {
@@ -230,88 +347,4 @@ impl IntoDeserializer<'_, Error> for Json {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::wire::config::CreateBody;
-
-    fn read(text: &str) -> CreateBody {
-        from_slice(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error:?}"))
-    }
-
-    #[test]
-    fn the_case_of_keys_does_not_matter() {
-        let body = read(
-            r#"{"image":"x","CMD":["a"],"hostconfig":{"memory":5,"RESTARTPOLICY":{"name":"always"},
-                "portbindings":{"80/tcp":[{"hostport":"1"}]},"utsmode":"host"},"labels":{"aB":"c","Ab":"d"},
-                "networkingconfig":{"ENDPOINTSCONFIG":{"Net":{"ipamconfig":{"ipv4address":"1.2.3.4"}}}}}"#,
-        );
-        assert_eq!((body.image.as_str(), body.host_config.resources.memory), ("x", 5));
-        assert_eq!(body.cmd.expect("a command").into_vec(), ["a"]);
-        assert_eq!(body.host_config.restart_policy.name, "always");
-        assert_eq!(body.host_config.uts_mode, "host");
-        assert_eq!(
-            serde_json::to_value(&body.host_config.port_bindings).expect("JSON"),
-            json!({ "80/tcp": [{ "HostIp": "", "HostPort": "1" }] })
-        );
-        assert_eq!(json!(body.labels), json!({ "aB": "c", "Ab": "d" }));
-        let endpoint = body.networking_config.endpoints_config["Net"]
-            .as_ref()
-            .expect("an endpoint");
-        let addresses = endpoint.ipam_config.as_ref().expect("addresses");
-        assert_eq!(addresses.ipv4_address, "1.2.3.4");
-    }
-
-    #[test]
-    fn the_last_value_counts_and_objects_merge() {
-        let body = read(
-            r#"{"Image":"a","image":"b","Env":["a=b"],"env":["c=d"],"Labels":{"a":"1","b":"1"},"labels":{"b":"2"},
-                "HostConfig":{"Memory":5,"Memory":6},"hostconfig":{"NanoCpus":7}}"#,
-        );
-        assert_eq!((body.image.as_str(), body.env), ("b", vec!["c=d".to_owned()]));
-        assert_eq!(json!(body.labels), json!({ "a": "1", "b": "2" }));
-        let resources = body.host_config.resources;
-        assert_eq!((resources.memory, resources.nano_cpus), (6, 7));
-        let reset = read(r#"{"HostConfig":{"Memory":5},"HostConfig":null}"#);
-        assert_eq!(reset.host_config.resources.memory, 0);
-    }
-
-    #[test]
-    fn null_is_absent_or_zero() {
-        let body = read(
-            r#"{"Image":null,"Env":[null],"Labels":{"a":null},"Volumes":{"/x":null},"Cmd":null,"StopTimeout":null,
-                "HostConfig":{"Memory":null,"Binds":null,"Mounts":[null],"PortBindings":{"1":null},"Init":null}}"#,
-        );
-        assert_eq!((body.image.as_str(), body.env), ("", vec![String::new()]));
-        assert_eq!(json!(body.labels), json!({ "a": "" }));
-        assert_eq!(body.volumes.keys().collect::<Vec<_>>(), ["/x"]);
-        assert_eq!(body.host_config.mounts.len(), 1);
-        assert!(body.cmd.is_none() && body.host_config.binds.is_none());
-        assert_eq!(read("null").image, "");
-    }
-
-    #[test]
-    fn what_is_no_such_value_is_refused() {
-        for text in [
-            "[]",
-            "\"x\"",
-            "1",
-            r#"{"Image":1}"#,
-            r#"{"Env":"a"}"#,
-            r#"{"Cmd":5}"#,
-            r#"{"HostConfig":[]}"#,
-            r#"{"HostConfig":{"Memory":"1"}}"#,
-            r#"{"HostConfig":{"Memory":1.5}}"#,
-            r#"{"HostConfig":{"Memory":1e30}}"#,
-        ] {
-            assert!(
-                matches!(from_slice::<CreateBody>(text.as_bytes()), Err(Some(_))),
-                "{text}"
-            );
-        }
-        for text in ["{} {}", "{} x"] {
-            assert!(matches!(from_slice::<CreateBody>(text.as_bytes()), Err(None)), "{text}");
-        }
-    }
-}
+mod tests;

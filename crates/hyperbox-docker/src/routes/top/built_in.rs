@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: MIT
-//! `GET /containers/{id}/top`: the processes of a container, in the columns of the `ps` options that clients use.
+//! The columns of the `ps` options that clients use, on a machine without `ps`.
 //!
-//! No `ps` is run: `-ef` (the default), `aux`, and `-o` with a list of columns are understood, other options are refused.
+//! `-ef` (the default), `aux`, and `-o` with a list of columns are understood, other options are refused. Pure but for the clock.
 
 use std::time::Duration;
 
 use hyperbox_core::seam::ProcessInfo;
 
-use crate::answer::{Answer, json};
-use crate::call::Call;
 use crate::error::{ApiError, ApiResult};
-use crate::router::{Route, route};
 use crate::wire::container::Top;
-
-pub(super) const ROUTES: &[Route] = &[route!(Get "/containers/{id}/top" => top)];
 
 /// A column: its title, and how a process fills it.
 type Column = (&'static str, fn(&ProcessInfo) -> String);
@@ -33,17 +28,19 @@ const CMD: Column = ("CMD", |process| process.command.clone());
 const COMMAND: Column = ("COMMAND", |process| process.command.clone());
 const NAME: Column = ("COMMAND", |process| program(&process.command).to_owned());
 
-async fn top(call: Call) -> ApiResult<Answer> {
-    let columns = columns(call.query.text("ps_args"))?;
-    let processes = call.engine().containers.processes(call.parameter("id")).await?;
+/// Shows processes as `ps` would with options.
+///
+/// # Errors
+/// 400 for options that are not understood.
+pub(super) fn table(arguments: &str, processes: &[ProcessInfo]) -> ApiResult<Top> {
+    let columns = columns(arguments)?;
     let rows = processes
         .iter()
         .map(|process| columns.iter().map(|(_, value)| value(process)).collect());
-    let titles = columns.iter().map(|(title, _)| (*title).to_owned()).collect();
-    Ok(json(&Top {
+    Ok(Top {
         processes: rows.collect(),
-        titles,
-    }))
+        titles: columns.iter().map(|(title, _)| (*title).to_owned()).collect(),
+    })
 }
 
 fn columns(arguments: &str) -> ApiResult<Vec<Column>> {
