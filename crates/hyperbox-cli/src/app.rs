@@ -2,285 +2,209 @@
 //! Chooses and runs the command.
 //!
 //! Only the clap definition of the chosen command is built: building all of them costs more than a request. Global options
-//! stand before the command, as for Docker, and are few enough to be read by hand.
+//! stand before the command, as for Docker (`global_options`).
 //!
-//! Called `docker` (by a link) or with `docker` as its first word, the program takes Docker's command lines: the same commands, and
-//! all of Docker's global options.
+//! Called `docker` (by a link) or with `docker` as its first word, the program takes Docker's command lines: the same commands,
+//! all of Docker's global options, contexts, what `config.json` says, and plugins for words that are no commands of ours.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 use crate::arguments;
 use crate::commands::{self, Entry, Spec};
 use crate::context::{Context, GlobalOptions};
-use crate::error::{CliError, Outcome};
+use crate::dialect::Dialect;
+use crate::error::{CliError, EXIT_ENGINE, Outcome};
+use crate::global_options::{self, Request};
+use crate::{docker_plugin, suggestion};
 
-/// Whose command lines the words are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dialect {
-    Own,
-    Docker,
-}
-
-impl Dialect {
-    /// What the program calls itself.
-    fn program(self) -> &'static str {
-        match self {
-            Self::Own => "hb",
-            Self::Docker => "docker",
-        }
-    }
-
-    /// Help texts name the program in front of commands.
-    fn help(self, text: &str) -> String {
-        match self {
-            Self::Own => text.to_owned(),
-            Self::Docker => text.replace("hb ", "docker "),
-        }
-    }
-}
+/// The version of Docker's command line whose words are understood: programs look for it in `docker --version`.
+const DOCKER_VERSION: &str = "28.5.2";
 
 /// Runs the program; returns its exit code.
 pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> u8 {
     let called = arguments.next().unwrap_or_default();
-    let linked = Path::new(&called).file_stem().is_some_and(|name| name == "docker");
-    let words: Vec<OsString> = arguments.collect();
-    let outcome = match words.split_first() {
-        _ if linked => dispatch(Dialect::Docker, &words),
-        Some((first, rest)) if first == "docker" => dispatch(Dialect::Docker, rest),
-        _ => dispatch(Dialect::Own, &words),
-    };
-    match outcome {
+    let mut words: Vec<OsString> = arguments.collect();
+    let mut dialect = Dialect::of_program(&called);
+    if dialect == Dialect::Own && words.first().is_some_and(|first| first == "docker") {
+        dialect = Dialect::Docker;
+        words.remove(0);
+    }
+    let app = App { called, dialect, words };
+    match app.dispatch() {
         Ok(code) => code,
         Err(error) => {
             // Standard error may be closed; the exit code still tells.
-            drop(io::stderr().lock().write_all(error.report().as_bytes()));
+            drop(io::stderr().lock().write_all(error.report(dialect).as_bytes()));
             error.code()
         }
     }
 }
 
-fn dispatch(dialect: Dialect, words: &[OsString]) -> Outcome {
-    let program = dialect.program();
-    let (request, rest) = read_global(dialect, words)?;
-    let options = match request {
-        Request::Help => return show(&dialect.help(&commands::help())),
-        Request::Version => {
-            return show(&format!("HyperBox version {}\n", env!("CARGO_PKG_VERSION")));
+/// One call of the program.
+struct App {
+    /// Its name, as the caller wrote it.
+    called: OsString,
+    dialect: Dialect,
+    /// All words after it.
+    words: Vec<OsString>,
+}
+
+impl App {
+    fn dispatch(&self) -> Outcome {
+        let (request, rest) = global_options::read(self.dialect, &self.words)?;
+        let options = match request {
+            Request::Help => return self.help(&Context::new(self.options())),
+            Request::Version => return show(&self.version()),
+            Request::Command(options) => options,
+        };
+        let context = Context::new(options);
+        let Some((first, rest)) = rest.split_first() else {
+            return self.help(&context);
+        };
+        let name = first.to_string_lossy();
+        if name == "help" {
+            return self.help_on(&context, rest);
         }
-        Request::Command(options) => options,
-    };
-    let Some((first, rest)) = rest.split_first() else {
-        return show(&dialect.help(&commands::help()));
-    };
-    let name = first.to_string_lossy();
-    match commands::find(&name) {
-        None => Err(unknown(&name, program)),
-        Some(Entry::Command(spec)) => execute(spec, &format!("{program} {name}"), options, rest),
-        Some(Entry::Group(group)) => match rest.split_first() {
-            None => show(&dialect.help(&group.help())),
-            Some((word, _)) if word == "--help" || word == "-h" => show(&dialect.help(&group.help())),
-            Some((word, rest)) => {
+        let program = self.dialect.program();
+        if let Some(words) = self.for_the_builder(&context, &name, rest)
+            && let Some(outcome) = self.plugin(&context, context.docker_config().builder(), &words)
+        {
+            return outcome;
+        }
+        match commands::find(self.dialect, &name) {
+            None => self
+                .plugin(&context, &name, &self.words)
+                .unwrap_or_else(|| Err(self.unknown(&name, program, commands::names(self.dialect)))),
+            Some(Entry::Command(spec)) => execute(spec, &format!("{program} {name}"), &context, rest),
+            Some(Entry::Group(group)) => match rest.split_first() {
+                None => show(&self.dialect.help(&group.help())),
+                Some((word, _)) if word == "--help" || word == "-h" => show(&self.dialect.help(&group.help())),
+                Some((word, rest)) => {
+                    let word = word.to_string_lossy();
+                    let before = format!("{program} {name}");
+                    let spec = group
+                        .find(&word)
+                        .ok_or_else(|| self.unknown(&word, &before, group.names()))?;
+                    execute(spec, &format!("{before} {word}"), &context, rest)
+                }
+            },
+        }
+    }
+
+    fn options(&self) -> GlobalOptions {
+        GlobalOptions {
+            as_docker: self.dialect == Dialect::Docker,
+            ..GlobalOptions::default()
+        }
+    }
+
+    fn version(&self) -> String {
+        let own = env!("CARGO_PKG_VERSION");
+        match self.dialect {
+            Dialect::Own => format!("HyperBox version {own}\n"),
+            Dialect::Docker => format!("Docker version {DOCKER_VERSION}, build HyperBox-{own}\n"),
+        }
+    }
+
+    /// Shows the program's help; in the place of Docker's command line with its plugins.
+    fn help(&self, context: &Context) -> Outcome {
+        let plugins = match self.dialect {
+            Dialect::Own => Vec::new(),
+            Dialect::Docker => docker_plugin::list(&context.plugin_directories()),
+        };
+        show(&self.dialect.help(&commands::help(self.dialect, &plugins)))
+    }
+
+    /// `help`, `help COMMAND`, `help GROUP COMMAND`.
+    fn help_on(&self, context: &Context, words: &[OsString]) -> Outcome {
+        let Some((first, rest)) = words.split_first() else {
+            return self.help(context);
+        };
+        let name = first.to_string_lossy();
+        let topic = || CliError::new(format!("unknown help topic: {name}")).bare();
+        let before = self.dialect.program();
+        let ask = [OsString::from("--help")];
+        match (commands::find(self.dialect, &name), rest.first()) {
+            (None, _) => self.plugin(context, &name, &self.words).unwrap_or_else(|| Err(topic())),
+            (Some(Entry::Command(spec)), _) => execute(spec, &format!("{before} {name}"), context, &ask),
+            (Some(Entry::Group(group)), None) => show(&self.dialect.help(&group.help())),
+            (Some(Entry::Group(group)), Some(word)) => {
                 let word = word.to_string_lossy();
-                let spec = group
-                    .find(&word)
-                    .ok_or_else(|| unknown(&word, &format!("{program} {name}")))?;
-                execute(spec, &format!("{program} {name} {word}"), options, rest)
+                let spec = group.find(&word).ok_or_else(topic)?;
+                execute(spec, &format!("{before} {name} {word}"), context, &ask)
             }
-        },
+        }
+    }
+
+    /// Returns the words of `docker buildx build …` for `docker build …`, and so on, as Docker's command line does where it has buildx.
+    fn for_the_builder(&self, context: &Context, name: &str, rest: &[OsString]) -> Option<Vec<OsString>> {
+        if self.dialect != Dialect::Docker {
+            return None;
+        }
+        let position = self.words.len() - rest.len() - 1;
+        let builder = || OsString::from(context.docker_config().builder());
+        let mut words = self.words.clone();
+        match (name, rest.first().and_then(|word| word.to_str())) {
+            ("build", _) => words.insert(position, builder()),
+            ("image", Some("build")) | ("builder", _) => words[position] = builder(),
+            _ => return None,
+        }
+        Some(words)
+    }
+
+    /// Runs a plugin of Docker's command line, if there is one of this name.
+    fn plugin(&self, context: &Context, name: &str, words: &[OsString]) -> Option<Outcome> {
+        if self.dialect != Dialect::Docker {
+            return None;
+        }
+        let plugin = docker_plugin::find(&context.plugin_directories(), name)?;
+        Some(
+            context
+                .host_for_plugins()
+                .and_then(|host| plugin.run(words, &self.called, host.as_deref())),
+        )
+    }
+
+    fn unknown(&self, name: &str, before: &str, known: impl Iterator<Item = &'static str>) -> CliError {
+        let more = format!("\n\nRun '{before} --help' for more information");
+        if name.starts_with('-') {
+            return CliError::new(format!("unknown flag: {name}{more}"));
+        }
+        if let Some(reason) = commands::absent(name) {
+            return CliError::new(format!("{before} {name}: {reason}")).of_words();
+        }
+        let usage = if before == Dialect::Docker.program() || self.dialect == Dialect::Own {
+            String::new()
+        } else {
+            format!("\n\nUsage:  {before}")
+        };
+        let error = CliError::new(format!("unknown command: {before} {name}{usage}{more}")).of_words();
+        let plain = before == Dialect::Own.program();
+        match suggestion::nearest(name, known) {
+            Some(meant) => error.with_hint(format!("did you mean `{before} {meant}`?")),
+            None if plain && name == "compose" => error.with_hint(
+                "`hb up`, `hb down` and `hb project` run Compose files; `hb docker compose` runs Docker's plugin",
+            ),
+            None => error,
+        }
     }
 }
 
-fn execute(spec: &Spec, path: &str, options: GlobalOptions, words: &[OsString]) -> Outcome {
-    let matches = match arguments::parse(spec, path, words) {
-        Ok(arguments::Parsed::Matches(matches)) => matches,
-        Ok(arguments::Parsed::Help(text)) => return show(&text),
-        Err(error) => return Err(error),
-    };
-    (spec.run)(&Context::new(options), &matches)
+fn execute(spec: &Spec, path: &str, context: &Context, words: &[OsString]) -> Outcome {
+    match arguments::parse(spec, path, words)? {
+        arguments::Parsed::Matches(matches) => (spec.run)(context, &matches).map_err(|error| match spec.names {
+            // Mistakes of the command line that end with 1 are told plainly.
+            [command @ ("run" | "create"), ..] if spec.usage.contains("IMAGE") && error.code() >= EXIT_ENGINE => {
+                error.of_docker_command(command)
+            }
+            _ => error,
+        }),
+        arguments::Parsed::Help(text) => show(&text),
+    }
 }
 
 fn show(text: &str) -> Outcome {
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(0)
-}
-
-fn unknown(name: &str, before: &str) -> CliError {
-    if name.starts_with('-') {
-        return CliError::new(format!(
-            "unknown flag: {name}\n\nRun '{before} --help' for more information"
-        ));
-    }
-    CliError::new(format!(
-        "unknown command: {before} {name}\n\nRun '{before} --help' for more information"
-    ))
-}
-
-/// What the words before the command ask for.
-#[derive(Debug, PartialEq, Eq)]
-enum Request {
-    Help,
-    Version,
-    Command(GlobalOptions),
-}
-
-fn read_global(dialect: Dialect, words: &[OsString]) -> Result<(Request, &[OsString]), CliError> {
-    let mut options = GlobalOptions {
-        as_docker: dialect == Dialect::Docker,
-        ..GlobalOptions::default()
-    };
-    let mut rest = words;
-    while let Some((word, after)) = rest.split_first() {
-        let text = word.to_string_lossy();
-        if !text.starts_with('-') || text == "-" {
-            break;
-        }
-        rest = after;
-        let (name, attached) = split_flag(&text, dialect);
-        match name {
-            "-h" | "--help" => return Ok((Request::Help, rest)),
-            "-v" | "--version" => return Ok((Request::Version, rest)),
-            "-D" | "--debug" => options.debug = attached.as_deref() != Some("false"),
-            "--tls" | "--tlsverify" if dialect == Dialect::Docker => refuse_tls(name, attached.as_deref())?,
-            _ if takes_value(name, dialect) => {
-                let value = match attached {
-                    Some(value) => value,
-                    None => {
-                        let (value, after) = rest
-                            .split_first()
-                            .ok_or_else(|| CliError::new(format!("flag needs an argument: {name}")))?;
-                        rest = after;
-                        value.to_string_lossy().into_owned()
-                    }
-                };
-                set(&mut options, name, value)?;
-            }
-            _ => return Err(unknown(name, dialect.program())),
-        }
-    }
-    if options.host.is_some() && options.docker_context.is_some() {
-        return Err(CliError::new(
-            "conflicting options: cannot specify both --host and --context",
-        ));
-    }
-    Ok((Request::Command(options), rest))
-}
-
-/// Takes `--name=value` and `-Nvalue` apart.
-fn split_flag(text: &str, dialect: Dialect) -> (&str, Option<String>) {
-    if text.starts_with("--") {
-        return match text.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (text, None),
-        };
-    }
-    match text.split_at_checked(2) {
-        Some((name, value)) if !value.is_empty() && takes_value(name, dialect) => {
-            (name, Some(value.trim_start_matches('=').to_owned()))
-        }
-        _ => (text, None),
-    }
-}
-
-fn takes_value(name: &str, dialect: Dialect) -> bool {
-    match name {
-        "-H" | "--host" | "--config" => true,
-        "-c" | "--context" | "-l" | "--log-level" | "--tlscacert" | "--tlscert" | "--tlskey" => {
-            dialect == Dialect::Docker
-        }
-        _ => false,
-    }
-}
-
-fn set(options: &mut GlobalOptions, name: &str, value: String) -> Result<(), CliError> {
-    const LEVELS: [&str; 5] = ["debug", "info", "warn", "error", "fatal"];
-    match name {
-        "-H" | "--host" => options.host = Some(value),
-        "--config" => options.config = Some(PathBuf::from(value)),
-        "-c" | "--context" => options.docker_context = Some(value),
-        "-l" | "--log-level" if !LEVELS.contains(&value.as_str()) => {
-            return Err(CliError::new(format!("unable to parse logging level: {value}")));
-        }
-        // Certificates matter only where TLS is asked for, which is refused; and there is no log to have a level.
-        _ => {}
-    }
-    Ok(())
-}
-
-fn refuse_tls(name: &str, attached: Option<&str>) -> Result<(), CliError> {
-    if matches!(attached, Some("false" | "0")) {
-        return Ok(());
-    }
-    Err(CliError::new(format!("{name}: daemons are not spoken to by TLS"))
-        .with_hint("reach a daemon elsewhere by forwarding its Unix socket, as with ssh -L"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn global_options() {
-        let read = |words: &[&str]| {
-            let words: Vec<OsString> = words.iter().map(Into::into).collect();
-            read_global(Dialect::Own, &words)
-                .map(|(request, rest)| (request, rest.len()))
-                .map_err(|error| error.to_string())
-        };
-        let host = |host: &str| {
-            Request::Command(GlobalOptions {
-                host: Some(host.to_owned()),
-                ..GlobalOptions::default()
-            })
-        };
-        for words in [
-            &["-H", "a", "ps", "-a"][..],
-            &["-Ha", "ps", "-a"],
-            &["--host=a", "ps", "-a"],
-            &["--host", "a", "ps", "-a"],
-        ] {
-            assert_eq!(read(words), Ok((host("a"), 2)), "{words:?}");
-        }
-        assert_eq!(read(&["--help"]), Ok((Request::Help, 0)));
-        assert_eq!(read(&["-v", "x"]), Ok((Request::Version, 1)));
-        assert_eq!(read(&["-H"]), Err("flag needs an argument: -H".to_owned()));
-        assert!(
-            read(&["--bogus", "ps"])
-                .unwrap_err()
-                .starts_with("unknown flag: --bogus")
-        );
-    }
-
-    #[test]
-    fn global_options_of_docker() {
-        let read = |words: &[&str]| {
-            let words: Vec<OsString> = words.iter().map(Into::into).collect();
-            let (request, rest) = read_global(Dialect::Docker, &words).map_err(|error| error.to_string())?;
-            match request {
-                Request::Command(options) => Ok((options.host, options.docker_context, rest.len())),
-                other => Err(format!("{other:?}")),
-            }
-        };
-        let context = Ok((None, Some("box".to_owned()), 1));
-        for words in [
-            &["-c", "box", "ps"][..],
-            &["-cbox", "ps"],
-            &["--context=box", "-l", "debug", "ps"],
-            &["--context", "box", "--tls=false", "--tlscacert", "x", "-D", "ps"],
-        ] {
-            assert_eq!(read(words), context, "{words:?}");
-        }
-        for (words, expected) in [
-            (
-                &["-H", "a", "-c", "b", "ps"][..],
-                "conflicting options: cannot specify both --host and --context",
-            ),
-            (&["--tlsverify", "ps"], "--tlsverify: daemons are not spoken to by TLS"),
-            (&["-l", "loud", "ps"], "unable to parse logging level: loud"),
-            (&["-c"], "flag needs an argument: -c"),
-        ] {
-            assert_eq!(read(words), Err(expected.to_owned()), "{words:?}");
-        }
-    }
 }

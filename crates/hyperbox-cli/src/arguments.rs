@@ -28,6 +28,7 @@ pub(crate) fn definition(spec: &Spec, path: &str) -> Command {
         .about(spec.about)
         .long_about(None)
         .override_usage(usage)
+        .help_template("Usage:  {usage}\n\n{about}\n\nOptions:\n{options}\n")
         // `-h` is Docker's hostname.
         .disable_help_flag(true)
         .disable_version_flag(true)
@@ -63,6 +64,8 @@ fn explain(error: &clap::Error, spec: &Spec, path: &str, command: &Command) -> C
         text(ContextKind::InvalidValue),
     );
     let mut code = EXIT_ENGINE;
+    // Docker's own words for each kind of complaint.
+    let mut look = "Run";
     let message = match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with("--") => format!("unknown flag: {flag}"),
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
@@ -74,7 +77,11 @@ fn explain(error: &clap::Error, spec: &Spec, path: &str, command: &Command) -> C
         | ErrorKind::MissingRequiredArgument
         | ErrorKind::TooFewValues => {
             code = 1;
-            count_message(spec, path)
+            let message = count_message(spec, path);
+            if message.contains(" at ") {
+                look = "See";
+            }
+            message
         }
         ErrorKind::InvalidValue if value.is_empty() => format!("flag needs an argument: {flag}"),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
@@ -108,10 +115,11 @@ fn explain(error: &clap::Error, spec: &Spec, path: &str, command: &Command) -> C
     } else {
         format!(" {}", spec.usage)
     };
-    CliError::new(format!(
-        "{message}\n\nUsage:  {path}{usage}\n\nRun '{path} --help' for more information"
+    let error = CliError::new(format!(
+        "{message}\n\nUsage:  {path}{usage}\n\n{look} '{path} --help' for more information"
     ))
-    .with_code(code)
+    .with_code(code);
+    if code == 1 { error.of_words() } else { error }
 }
 
 /// Names a flag as Docker does: `-m, --memory`.

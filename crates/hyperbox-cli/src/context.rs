@@ -6,6 +6,7 @@
 //! socket does not exist, so that the usual case costs one `stat` and no additional connection. In the place of Docker's command
 //! line it is `--host`, `--context`, `DOCKER_HOST`, `DOCKER_CONTEXT`, the context in use, and only then as above.
 
+use std::cell::OnceCell;
 use std::env;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::{Path, PathBuf};
@@ -14,8 +15,11 @@ use hyperbox_client::credentials::{self, Store};
 use hyperbox_client::{Client, Host};
 use hyperbox_types::RegistryHost;
 
+use crate::dialect::Dialect;
+use crate::docker_config::DockerConfig;
 use crate::docker_context;
 use crate::error::CliError;
+use crate::project::World;
 
 /// Options that stand before the command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,11 +40,15 @@ pub(crate) struct GlobalOptions {
 #[derive(Debug)]
 pub(crate) struct Context {
     options: GlobalOptions,
+    docker_config: OnceCell<DockerConfig>,
 }
 
 impl Context {
     pub(crate) fn new(options: GlobalOptions) -> Self {
-        Self { options }
+        Self {
+            options,
+            docker_config: OnceCell::new(),
+        }
     }
 
     /// Returns the address of the daemon.
@@ -54,8 +62,13 @@ impl Context {
         {
             return parse(&host);
         }
+        self.own_host()
+    }
+
+    /// Returns the address of the daemon where nothing of Docker's says otherwise.
+    fn own_host(&self) -> Result<Host, CliError> {
         if let Some(host) = variable("HYPERBOX_HOST") {
-            return parse(&host);
+            return Host::parse(&host).map_err(|error| CliError::from_error(&error));
         }
         let default = Host::default();
         if default.socket_path().is_some_and(Path::exists) {
@@ -68,24 +81,88 @@ impl Context {
 
     /// Returns the address that Docker's command line would use; `None` for its default one.
     fn docker_host(&self) -> Result<Option<String>, CliError> {
-        let config = self.config_directory();
-        let named = self.options.docker_context.clone();
-        let context = match named {
-            Some(name) => Some(name),
-            None => match variable("DOCKER_HOST") {
-                Some(host) => return Ok(Some(host)),
-                None => match variable("DOCKER_CONTEXT") {
-                    Some(name) => Some(name),
-                    None => docker_context::current(&config)?,
-                },
-            },
-        };
-        match context.as_deref() {
+        match self.docker_context() {
             // The context of this name is what the environment says.
-            Some("default") => Ok(variable("DOCKER_HOST")),
-            Some(name) => docker_context::endpoint(&config, name).map(Some),
-            None => Ok(None),
+            None => Ok(variable("DOCKER_HOST")),
+            Some(name) => docker_context::endpoint(&self.config_directory(), &name).map(Some),
         }
+    }
+
+    /// Returns the context that Docker's command line would use; `None` for the default one, and where the words are `hb`'s own.
+    pub(crate) fn docker_context(&self) -> Option<String> {
+        if !self.options.as_docker {
+            return None;
+        }
+        let named = self.options.docker_context.clone();
+        let chosen = named.or_else(|| {
+            if self.options.host.is_some() || variable("DOCKER_HOST").is_some() {
+                return None;
+            }
+            variable("DOCKER_CONTEXT").or_else(|| self.docker_config().text("currentContext").map(str::to_owned))
+        });
+        chosen.filter(|name| name != docker_context::DEFAULT)
+    }
+
+    /// Returns the address that the context `default` stands for.
+    pub(crate) fn default_host(&self) -> Result<String, CliError> {
+        match variable("DOCKER_HOST") {
+            Some(host) => Ok(host),
+            None => self.own_host().map(|host| host.to_string()),
+        }
+    }
+
+    /// Tells whether `DOCKER_HOST` decides, whatever context is in use.
+    pub(crate) fn has_docker_host(&self) -> bool {
+        variable("DOCKER_HOST").is_some()
+    }
+
+    /// Returns what a plugin has to be told: the daemon, unless options, environment or contexts tell it already.
+    pub(crate) fn host_for_plugins(&self) -> Result<Option<String>, CliError> {
+        if self.options.host.is_some() || self.docker_context().is_some() || self.has_docker_host() {
+            return Ok(None);
+        }
+        self.own_host().map(|host| Some(host.to_string()))
+    }
+
+    /// Returns the settings of Docker's command line; none where the words are `hb`'s own.
+    pub(crate) fn docker_config(&self) -> &DockerConfig {
+        self.docker_config.get_or_init(|| {
+            if !self.options.as_docker {
+                return DockerConfig::default();
+            }
+            let (config, warning) = DockerConfig::load(&self.config_directory());
+            if let Some(warning) = warning {
+                self.note(&warning);
+            }
+            config
+        })
+    }
+
+    /// Returns where plugins are looked for.
+    pub(crate) fn plugin_directories(&self) -> Vec<PathBuf> {
+        self.docker_config().plugin_directories(&self.config_directory())
+    }
+
+    /// Returns how a list is shown: `--format`, else what `config.json` says under this name, unless only ids are wanted.
+    pub(crate) fn list_format(&self, given: Option<String>, setting: &str, quiet: bool) -> Option<String> {
+        let configured = || self.docker_config().text(setting).map(str::to_owned);
+        given
+            .filter(|format| !format.is_empty())
+            .or_else(|| if quiet { None } else { configured() })
+    }
+
+    /// Returns the keys that detach: `--detach-keys`, else what `config.json` says.
+    pub(crate) fn detach_keys(&self, given: Option<String>) -> Option<String> {
+        given.or_else(|| self.docker_config().text("detachKeys").map(str::to_owned))
+    }
+
+    /// Returns the variables of proxies for a new container; `given` is what `--env` says.
+    pub(crate) fn proxy_variables(&self, given: &[String]) -> Result<Vec<String>, CliError> {
+        if !self.options.as_docker {
+            return Ok(Vec::new());
+        }
+        let host = self.host()?.to_string();
+        Ok(self.docker_config().proxy_variables(&host, given))
     }
 
     /// Tells whether the user named the daemon.
@@ -99,7 +176,7 @@ impl Context {
         if self.options.debug {
             self.note(&format!("debug: using the daemon at {host}"));
         }
-        let client = Client::new(host);
+        let client = Client::new(host).with_headers(self.docker_config().headers());
         Ok(match variable("DOCKER_API_VERSION") {
             Some(version) => client.with_api_version(&version),
             None => client,
@@ -121,6 +198,20 @@ impl Context {
     /// Writes a line to standard error; there is nobody to tell when that fails.
     pub(crate) fn note(&self, line: &str) {
         drop(io::stderr().lock().write_all(format!("{line}\n").as_bytes()));
+    }
+
+    /// Whose command line it is.
+    pub(crate) fn dialect(&self) -> Dialect {
+        if self.options.as_docker {
+            Dialect::Docker
+        } else {
+            Dialect::Own
+        }
+    }
+
+    /// Reports a failure after which the command goes on.
+    pub(crate) fn complain(&self, error: &CliError) {
+        self.note(error.report(self.dialect()).trim_end());
     }
 
     /// Tells whether standard output is a terminal.
@@ -148,6 +239,23 @@ impl Context {
     pub(crate) fn registry_header(&self, host: &RegistryHost) -> Result<Option<String>, CliError> {
         let found = self.credentials()?.lookup(host)?;
         Ok(found.as_ref().map(credentials::Credentials::header))
+    }
+
+    /// Returns another one like this, for a thread of its own.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.options.clone())
+    }
+
+    /// Returns what a project is opened in: the current folder and the variables that are text.
+    pub(crate) fn world(&self) -> Result<World, CliError> {
+        let directory =
+            env::current_dir().map_err(|error| CliError::new(format!("cannot tell the current folder: {error}")))?;
+        let variables =
+            env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Ok(World {
+            directory,
+            variables: variables.collect(),
+        })
     }
 
     /// Reads a variable of the environment, for `-e NAME`.

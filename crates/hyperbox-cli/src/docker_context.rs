@@ -19,18 +19,19 @@ use sha2::{Digest as _, Sha256};
 use crate::error::CliError;
 
 /// The name that stands for no context.
-const DEFAULT: &str = "default";
+pub(crate) const DEFAULT: &str = "default";
 
 /// Refuses what is no name of a context, as Docker does.
 pub(crate) fn check_name(name: &str) -> Result<(), CliError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte);
     let well_formed = name.len() > 1 && name.as_bytes()[0].is_ascii_alphanumeric() && name.bytes().all(allowed);
     match name {
-        DEFAULT => Err(CliError::new("\"default\" is a reserved context name")),
+        DEFAULT => Err(CliError::new("\"default\" is a reserved context name").bare()),
         _ if well_formed => Ok(()),
         _ => Err(CliError::new(format!(
             "context name \"{name}\" is invalid, names are validated against regexp \"^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$\""
-        ))),
+        ))
+        .bare()),
     }
 }
 
@@ -46,19 +47,56 @@ fn directory(config: &Path, kind: &str, name: &str) -> PathBuf {
 pub(crate) fn create(config: &Path, name: &str, description: &str, host: &str) -> Result<(), CliError> {
     match endpoint(config, name) {
         Ok(known) if known != host => {
-            return Err(CliError::new(format!("context \"{name}\" already exists"))
-                .with_hint(format!("it leads to {known}; remove it, or choose another --name")));
+            return Err(exists(name).with_hint(format!("it leads to {known}; remove it, or choose another --name")));
         }
         _ => {}
     }
-    let meta = json!({
-        "Name": name,
-        "Metadata": { "Description": description },
-        "Endpoints": { "docker": { "Host": host, "SkipTLSVerify": false } },
-    });
+    write(config, name, description, host)
+}
+
+/// Tells that there is a context of that name.
+pub(crate) fn exists(name: &str) -> CliError {
+    CliError::new(format!("context \"{name}\" already exists")).bare()
+}
+
+fn write(config: &Path, name: &str, description: &str, host: &str) -> Result<(), CliError> {
+    let description = match description {
+        "" => json!({}),
+        text => json!({ "Description": text }),
+    };
+    let endpoints = json!({ "docker": { "Host": host, "SkipTLSVerify": false } });
+    store(config, name, &document(name, &description, &endpoints))
+}
+
+/// Changes what is given; the rest stays.
+///
+/// # Errors
+/// When there is no such context, or its file is malformed or cannot be written.
+pub(crate) fn update(config: &Path, name: &str, description: Option<&str>, host: Option<&str>) -> Result<(), CliError> {
+    let mut meta = metadata(config, name)?;
+    if let Some(text) = description {
+        meta["Metadata"]["Description"] = text.into();
+    }
+    if let Some(host) = host {
+        meta["Endpoints"]["docker"] = json!({ "Host": host, "SkipTLSVerify": false });
+    }
+    store(config, name, &document(name, &meta["Metadata"], &meta["Endpoints"]))
+}
+
+/// Writes what a context's file says, with the members in Docker's order.
+pub(crate) fn document(name: &str, metadata: &Value, endpoints: &Value) -> String {
+    let name = Value::from(name);
+    format!("{{\"Name\":{name},\"Metadata\":{metadata},\"Endpoints\":{endpoints}}}")
+}
+
+/// Writes a context's file.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn store(config: &Path, name: &str, document: &str) -> Result<(), CliError> {
     let directory = directory(config, "meta", name);
     fs::create_dir_all(&directory).map_err(|error| failed("make", &directory, &error))?;
-    replace(&directory.join("meta.json"), &meta.to_string())
+    replace(&directory.join("meta.json"), document)
 }
 
 /// Removes a context; `force` also takes it out of use.
@@ -66,20 +104,18 @@ pub(crate) fn create(config: &Path, name: &str, description: &str, host: &str) -
 /// # Errors
 /// When there is none, or it is in use and `force` is not set.
 pub(crate) fn remove(config: &Path, name: &str, force: bool) -> Result<(), CliError> {
-    endpoint(config, name)?;
+    if name == DEFAULT {
+        return Err(CliError::new("context \"default\" cannot be removed").bare());
+    }
+    if !is_there(config, name) {
+        return Err(CliError::new(format!("context \"{name}\" does not exist")).bare());
+    }
     if current(config)?.as_deref() == Some(name) {
         if !force {
-            return Err(CliError::new(format!(
-                "context \"{name}\" is in use, set --force to remove it all the same"
-            )));
+            let text = format!("context \"{name}\" is in use, set -f flag to force remove");
+            return Err(CliError::new(text).bare());
         }
-        let path = config.join("config.json");
-        let mut value = read(&path)?.unwrap_or_default();
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove("currentContext");
-        }
-        let text = serde_json::to_string_pretty(&value).map_err(|error| CliError::new(error.to_string()))?;
-        replace(&path, &text)?;
+        choose(config, None)?;
     }
     for kind in ["meta", "tls"] {
         let directory = directory(config, kind, name);
@@ -91,19 +127,79 @@ pub(crate) fn remove(config: &Path, name: &str, force: bool) -> Result<(), CliEr
     Ok(())
 }
 
+/// Takes a context into use; `None` stands for the default one.
+///
+/// # Errors
+/// When there is no such context, or `config.json` cannot be read or written.
+pub(crate) fn choose(config: &Path, name: Option<&str>) -> Result<(), CliError> {
+    if let Some(name) = name {
+        metadata(config, name)?;
+    }
+    let path = config.join("config.json");
+    let mut value = read(&path)?.unwrap_or_else(|| json!({}));
+    if let Some(fields) = value.as_object_mut() {
+        match name {
+            Some(name) => fields.insert("currentContext".to_owned(), name.into()),
+            None => fields.remove("currentContext"),
+        };
+    }
+    let text = serde_json::to_string_pretty(&value).map_err(|error| CliError::new(error.to_string()))?;
+    fs::create_dir_all(config).map_err(|error| failed("make", config, &error))?;
+    replace(&path, &text)
+}
+
+/// Tells whether there is a context of that name.
+pub(crate) fn is_there(config: &Path, name: &str) -> bool {
+    directory(config, "meta", name).join("meta.json").exists()
+}
+
+/// Returns the names of all contexts but the default one, sorted.
+///
+/// # Errors
+/// When a file is malformed or cannot be read.
+pub(crate) fn names(config: &Path) -> Result<Vec<String>, CliError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(config.join("contexts/meta"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        if let Some(meta) = read(&entry.path().join("meta.json"))?
+            && let Some(name) = meta["Name"].as_str()
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Returns what a context's file says.
+///
+/// # Errors
+/// When there is no such context, or its file is malformed or cannot be read.
+pub(crate) fn metadata(config: &Path, name: &str) -> Result<Value, CliError> {
+    let path = directory(config, "meta", name).join("meta.json");
+    read(&path)?.ok_or_else(|| {
+        let path = path.display();
+        CliError::new(format!(
+            "context \"{name}\": context not found: open {path}: no such file or directory"
+        ))
+        .bare()
+    })
+}
+
+/// Returns where a context's metadata and certificates are.
+pub(crate) fn storage(config: &Path, name: &str) -> (PathBuf, PathBuf) {
+    (directory(config, "meta", name), directory(config, "tls", name))
+}
+
 /// Returns the address that a context leads to.
 ///
 /// # Errors
 /// When there is no such context, or it leads to no Docker.
 pub(crate) fn endpoint(config: &Path, name: &str) -> Result<String, CliError> {
-    let path = directory(config, "meta", name).join("meta.json");
-    let meta = read(&path)?.ok_or_else(|| {
-        CliError::new(format!(
-            "context \"{name}\": context not found: no such file {}",
-            path.display()
-        ))
-    })?;
-    match meta["Endpoints"]["docker"]["Host"].as_str() {
+    match metadata(config, name)?["Endpoints"]["docker"]["Host"].as_str() {
         Some(host) if !host.is_empty() => Ok(host.to_owned()),
         _ => Err(CliError::new(format!(
             "context \"{name}\" has no address of a Docker daemon"
@@ -150,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn names_that_are_allowed() {
         for (name, good) in [
             ("hyperbox", true),
             ("a.b+c-d_e", true),
@@ -180,10 +276,25 @@ mod tests {
         create(config, "foo", "text", "unix:///run/x.sock").expect("the same once more");
         create(config, "foo", "text", "unix:///run/y.sock").expect_err("taken");
         assert_eq!(endpoint(config, "foo").expect("known"), "unix:///run/x.sock");
+        update(config, "foo", Some("new"), None).expect("described");
+        update(config, "foo", None, Some("unix:///run/z.sock")).expect("led elsewhere");
+        let changed = metadata(config, "foo").expect("there");
+        assert_eq!(
+            document("foo", &changed["Metadata"], &changed["Endpoints"]),
+            r#"{"Name":"foo","Metadata":{"Description":"new"},"Endpoints":{"docker":{"Host":"unix:///run/z.sock","SkipTLSVerify":false}}}"#
+        );
+        update(config, "bar", Some("x"), None).expect_err("not there");
+        update(config, "foo", None, Some("unix:///run/x.sock")).expect("led back");
         assert_eq!(current(config).expect("readable"), None);
         fs::write(config.join("config.json"), r#"{"auths":{},"currentContext":"foo"}"#).expect("written");
         assert_eq!(current(config).expect("readable").as_deref(), Some("foo"));
         remove(config, "foo", false).expect_err("in use");
+        choose(config, None).expect("writable");
+        assert_eq!(current(config).expect("readable"), None);
+        choose(config, Some("bar")).expect_err("not there");
+        choose(config, Some("foo")).expect("there");
+        assert_eq!(current(config).expect("readable").as_deref(), Some("foo"));
+        assert_eq!(names(config).expect("readable"), ["foo"]);
         remove(config, "foo", true).expect("removed");
         assert_eq!(current(config).expect("readable"), None);
         assert!(

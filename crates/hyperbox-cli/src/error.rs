@@ -4,6 +4,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use crate::dialect::Dialect;
+
 /// The end of a command: its exit code, or why it failed.
 pub(crate) type Outcome = Result<u8, CliError>;
 
@@ -27,6 +29,10 @@ pub(crate) struct CliError {
     silent: bool,
     /// The message is shown as it is, without `hb: `.
     bare: bool,
+    /// The message is about the words of the command line: Docker, too, shows it with the program's name.
+    of_words: bool,
+    /// What Docker's command line says instead.
+    as_docker: Option<String>,
     /// The daemon cannot be reached, or our output is closed.
     fatal: bool,
 }
@@ -40,6 +46,8 @@ impl CliError {
             code: 1,
             silent: false,
             bare: false,
+            of_words: false,
+            as_docker: None,
             fatal: false,
         }
     }
@@ -52,6 +60,8 @@ impl CliError {
             code,
             silent: true,
             bare: false,
+            of_words: false,
+            as_docker: None,
             fatal: true,
         }
     }
@@ -89,6 +99,38 @@ impl CliError {
         self
     }
 
+    /// Says first what the error is about.
+    #[must_use]
+    pub(crate) fn about(mut self, object: &str) -> Self {
+        self.message = format!("{object}: {}", self.message);
+        self
+    }
+
+    /// Says what Docker's command line says instead.
+    #[must_use]
+    pub(crate) fn docker_says(mut self, message: impl Into<String>) -> Self {
+        self.as_docker = Some(message.into());
+        self
+    }
+
+    /// Marks an error about the words of the command line, other than values of flags.
+    #[must_use]
+    pub(crate) fn of_words(mut self) -> Self {
+        self.of_words = true;
+        self
+    }
+
+    /// Makes it an error of `docker run` or `docker create`, which point to their help.
+    #[must_use]
+    pub(crate) fn of_docker_command(mut self, command: &str) -> Self {
+        let message = self.as_docker.as_ref().unwrap_or(&self.message);
+        self.as_docker = Some(format!(
+            "{message}\n\nRun 'docker {command} --help' for more information"
+        ));
+        self.of_words = true;
+        self
+    }
+
     /// Shows the message without the program's name.
     #[must_use]
     pub(crate) fn bare(mut self) -> Self {
@@ -113,18 +155,49 @@ impl CliError {
         self.code
     }
 
-    /// Returns the lines for standard error; none when nothing is to be said.
-    pub(crate) fn report(&self) -> String {
+    /// Returns the lines for standard error; none when nothing is to be said. Docker's command line gives no hints, and its name only
+    /// with errors of the command line's words.
+    pub(crate) fn report(&self, dialect: Dialect) -> String {
         if self.silent {
             return String::new();
         }
-        let prefix = if self.bare { "" } else { "hb: " };
+        let program = dialect.program();
+        if dialect == Dialect::Docker {
+            let message = self.as_docker.as_ref().unwrap_or(&self.message);
+            let prefix = if self.of_words {
+                format!("{program}: ")
+            } else {
+                String::new()
+            };
+            return format!("{prefix}{message}\n");
+        }
+        let prefix = if self.bare {
+            String::new()
+        } else {
+            format!("{program}: ")
+        };
         let hint = self
             .hint
             .as_ref()
             .map_or_else(String::new, |hint| format!("hint: {hint}\n"));
         format!("{prefix}{}\n{hint}", self.message)
     }
+}
+
+impl From<hyperbox_types::InvalidReference> for CliError {
+    fn from(error: hyperbox_types::InvalidReference) -> Self {
+        Self::from_error(&error).docker_says(docker_reference(&error))
+    }
+}
+
+/// Says in Docker's words why a text is no reference.
+pub(crate) fn docker_reference(error: &hyperbox_types::InvalidReference) -> String {
+    if error.reason != "repository name must be lowercase" {
+        return "invalid reference format".to_owned();
+    }
+    let name = error.text.split(['@', ':']).next().unwrap_or(&error.text);
+    let library = if name.contains('/') { "" } else { "library/" };
+    format!("invalid reference format: repository name ({library}{name}) must be lowercase")
 }
 
 /// Marks a sentence of the daemon, as Docker's client does.
@@ -165,19 +238,48 @@ impl From<crate::template::TemplateError> for CliError {
     }
 }
 
+/// Shows an error of the system as Go does: `no such file or directory`.
+pub(crate) fn go_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(characters).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn as_docker() {
+        let report = |error: CliError| error.report(Dialect::Docker);
+        assert_eq!(report(CliError::new("x").with_hint("do y")), "x\n");
+        assert_eq!(report(CliError::new("x").of_words()), "docker: x\n");
+        assert_eq!(report(CliError::new("x").docker_says("Error: z")), "Error: z\n");
+        assert_eq!(
+            report(CliError::new("x").docker_says("z").of_docker_command("run")),
+            "docker: z\n\nRun 'docker run --help' for more information\n"
+        );
+        let missing = io::Error::from_raw_os_error(2);
+        assert_eq!(go_text(&missing), "no such file or directory");
+    }
+
+    #[test]
     fn reports() {
-        assert_eq!(CliError::new("x").with_hint("do y").report(), "hb: x\nhint: do y\n");
-        assert_eq!(CliError::from(io::Error::from(io::ErrorKind::BrokenPipe)).report(), "");
+        assert_eq!(
+            CliError::new("x").with_hint("do y").report(Dialect::Own),
+            "hb: x\nhint: do y\n"
+        );
+        assert_eq!(
+            CliError::from(io::Error::from(io::ErrorKind::BrokenPipe)).report(Dialect::Own),
+            ""
+        );
         let connect = hyperbox_client::ClientError::Connect {
             host: hyperbox_client::Host::Tcp("127.0.0.1:1".to_owned()),
             source: io::Error::new(io::ErrorKind::NotFound, "no socket"),
         };
-        let report = CliError::from(connect).report();
+        let report = CliError::from(connect).report(Dialect::Own);
         assert!(report.starts_with(
             "hb: cannot connect to HyperBox at tcp://127.0.0.1:1. Is hyperboxd running? (no socket)\nhint: "
         ));

@@ -26,6 +26,7 @@ pub struct Client {
     host: Host,
     version: String,
     agent: String,
+    headers: Arc<[(String, String)]>,
     pool: Arc<Pool>,
 }
 
@@ -36,6 +37,7 @@ impl Client {
             host,
             version: API_VERSION.to_owned(),
             agent: concat!("HyperBox-Client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            headers: Arc::default(),
             pool: Arc::default(),
         }
     }
@@ -44,6 +46,16 @@ impl Client {
     #[must_use]
     pub fn with_api_version(mut self, version: &str) -> Self {
         version.trim_start_matches('v').clone_into(&mut self.version);
+        self
+    }
+
+    /// Sends these headers with every request, as `HttpHeaders` of Docker's `config.json` asks for.
+    ///
+    /// What is no name of a header, and what says how a message is framed, is left out.
+    #[must_use]
+    pub fn with_headers(mut self, headers: impl IntoIterator<Item = (String, String)>) -> Self {
+        let headers = headers.into_iter();
+        self.headers = headers.filter(|(name, _)| may_be_added(name)).collect();
         self
     }
 
@@ -282,7 +294,10 @@ impl<'a> Request<'a> {
             "{} {} HTTP/1.1\r\nHost: hyperbox\r\nUser-Agent: {}\r\n",
             self.method, self.target, self.client.agent
         );
-        for (name, value) in &self.headers {
+        let own = self.headers.iter().map(|(name, value)| (*name, value));
+        let of_all = self.client.headers.iter().map(|(name, value)| (name.as_str(), value));
+        let overridden = |name: &str| self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        for (name, value) in own.chain(of_all.filter(|(name, _)| !overridden(name))) {
             // A line break would start a new header.
             let value: String = value.chars().filter(|c| !c.is_control()).collect();
             let _ = write!(head, "{name}: {value}\r\n"); // writing to a string cannot fail
@@ -314,6 +329,22 @@ impl Client {
             }
         }
     }
+}
+
+/// Tells whether a header may be added to each request: its name is a token (RFC 9110, 5.6.2), and it is none of those that the
+/// client writes itself.
+fn may_be_added(name: &str) -> bool {
+    const OWN: [&str; 7] = [
+        "host",
+        "user-agent",
+        "connection",
+        "upgrade",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+    ];
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_token) && !OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 fn closed_while_idle(error: &io::Error) -> bool {
@@ -401,5 +432,21 @@ mod tests {
             "{head}"
         );
         assert!(head.contains("X-Test: aInjected: b\r\n"), "{head}");
+    }
+
+    #[test]
+    fn headers_of_all_requests() {
+        let headers = [
+            ("X-Meta", "1"),
+            ("x-test", "2"),
+            ("Host", "3"),
+            ("no token", "4"),
+            ("", "5"),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let client = Client::new(Host::default()).with_headers(headers);
+        let head = client.request(Method::Get, "/info").header("X-Test", "own").head_text();
+        let added: Vec<&str> = head.lines().skip(3).filter(|line| !line.is_empty()).collect();
+        assert_eq!(added, ["X-Test: own", "X-Meta: 1"]);
     }
 }

@@ -21,6 +21,8 @@ pub enum ClientError {
         status: u16,
         /// The daemon's sentence.
         message: String,
+        /// The daemon's advice.
+        hint: Option<Hint>,
     },
     /// No connection could be made.
     #[error("cannot connect to HyperBox at {host}. Is hyperboxd running?")]
@@ -97,7 +99,11 @@ impl ClientError {
             Self::Protocol { .. } | Self::Decode { .. } => {
                 Some(Hint::new("compare the versions of client and daemon with `hb version`"))
             }
-            _ => None,
+            Self::Broken { .. } => Some(Hint::new(
+                "the daemon may have ended: `hb system health` tells, `hb system start` starts it",
+            )),
+            Self::Daemon { hint, .. } => hint.clone(),
+            Self::Encode { .. } => None,
         }
     }
 
@@ -106,9 +112,14 @@ impl ClientError {
         self.kind() == ErrorKind::NotFound
     }
 
+    /// Tells whether the daemon does not see the directory that it was shown.
+    pub fn is_other_directory(&self) -> bool {
+        matches!(self, Self::Daemon { status: 412, .. })
+    }
+
     /// Tells whether the daemon does not have the requested route at all.
     pub fn is_unknown_route(&self) -> bool {
-        matches!(self, Self::Daemon { status: 404, message } if message.trim().eq_ignore_ascii_case("page not found"))
+        matches!(self, Self::Daemon { status: 404, message, .. } if message.trim().eq_ignore_ascii_case("page not found"))
     }
 }
 
@@ -143,6 +154,7 @@ mod tests {
             let error = ClientError::Daemon {
                 status,
                 message: "x".to_owned(),
+                hint: None,
             };
             assert_eq!(error.kind(), kind, "{status}");
         }
@@ -153,6 +165,7 @@ mod tests {
         let answer = |message: &str| ClientError::Daemon {
             status: 404,
             message: message.to_owned(),
+            hint: None,
         };
         assert!(answer("page not found").is_unknown_route());
         assert!(!answer("No such image: x:latest").is_unknown_route());

@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use hyperbox_types::ImageReference;
+use hyperbox_types::{ImageReference, Platform};
 use serde_json::value::RawValue;
 
 use crate::client::{Client, path_segment};
@@ -11,10 +11,19 @@ use crate::error::Result;
 use crate::filters::Filters;
 use crate::http::{Body, Method};
 use crate::messages::Messages;
-use crate::model::{History, ImageSummary, Progress, Pruned, RemovedImage};
+use crate::model::{FoundRepository, History, ImageSummary, Progress, Pruned, RemovedImage};
 
 /// The header that carries registry credentials.
 const AUTH: &str = "X-Registry-Auth";
+
+/// The form in which the daemon reads platforms of images that it has.
+fn document(platform: &Platform) -> String {
+    let mut document = serde_json::json!({ "os": platform.os, "architecture": platform.architecture.as_str() });
+    if let Some(variant) = &platform.variant {
+        document["variant"] = variant.as_str().into();
+    }
+    document.to_string()
+}
 
 fn route(name: &str, action: &str) -> String {
     format!("/images/{}{action}", path_segment(name))
@@ -44,20 +53,47 @@ impl Client {
             .send_json()
     }
 
+    /// Searches a registry for repositories; which one, the term says.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an unknown filter or a limit out of range.
+    pub fn search_images(
+        &self,
+        term: &str,
+        limit: Option<i64>,
+        filters: &Filters,
+        credentials: Option<&str>,
+    ) -> Result<Vec<FoundRepository>> {
+        let mut request = self
+            .request(Method::Get, "/images/search")
+            .query("term", term)
+            .query_some("limit", limit.map(|limit| limit.to_string()).as_deref())
+            .query_some("filters", filters.to_query().as_deref());
+        if let Some(credentials) = credentials {
+            request = request.header(AUTH, credentials);
+        }
+        request.send_json()
+    }
+
     /// Returns everything about an image, as the daemon wrote it.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub fn inspect_image(&self, name: &str) -> Result<Box<RawValue>> {
-        self.request(Method::Get, &route(name, "/json")).send()?.raw_json()
+    /// `NotFound`, also of an image for another platform.
+    pub fn inspect_image(&self, name: &str, platform: Option<&Platform>) -> Result<Box<RawValue>> {
+        self.request(Method::Get, &route(name, "/json"))
+            .query_some("platform", platform.map(document).as_deref())
+            .send()?
+            .raw_json()
     }
 
     /// Lists the steps that made an image.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub fn image_history(&self, name: &str) -> Result<Vec<History>> {
-        self.request(Method::Get, &route(name, "/history")).send_json()
+    /// `NotFound`, also of an image for another platform.
+    pub fn image_history(&self, name: &str, platform: Option<&Platform>) -> Result<Vec<History>> {
+        self.request(Method::Get, &route(name, "/history"))
+            .query_some("platform", platform.map(document).as_deref())
+            .send_json()
     }
 
     /// Pulls an image, or all tags of its repository; the credentials come from [`crate::credentials`].
@@ -85,7 +121,7 @@ impl Client {
         request.send().map(Messages::new)
     }
 
-    /// Pushes an image, or all tags of its repository.
+    /// Pushes an image, or all tags of its repository; with a platform only when it is for that.
     ///
     /// # Errors
     /// What the daemon answers before the transfer begins; later errors are in the messages.
@@ -93,11 +129,13 @@ impl Client {
         &self,
         repository: &str,
         tag: Option<&str>,
+        platform: Option<&Platform>,
         credentials: Option<&str>,
     ) -> Result<Messages<Progress>> {
         // The daemon insists on the header, even when there are no credentials: `e30=` is an empty object.
         self.request(Method::Post, &route(repository, "/push"))
             .query_some("tag", tag)
+            .query_some("platform", platform.map(document).as_deref())
             .header(AUTH, credentials.unwrap_or("e30="))
             .send()
             .map(Messages::new)
@@ -114,27 +152,38 @@ impl Client {
             .send_empty()
     }
 
-    /// Removes a name of an image, and the image with its last name.
+    /// Removes a name of an image, and the image with its last name; with platforms only when it is for them.
     ///
     /// # Errors
     /// `NotFound`, or `Conflict` when a container uses it.
-    pub fn remove_image(&self, name: &str, force: bool, no_prune: bool) -> Result<Vec<RemovedImage>> {
-        self.request(Method::Delete, &route(name, ""))
+    pub fn remove_image(
+        &self,
+        name: &str,
+        force: bool,
+        no_prune: bool,
+        platforms: &[Platform],
+    ) -> Result<Vec<RemovedImage>> {
+        let mut request = self
+            .request(Method::Delete, &route(name, ""))
             .query_flag("force", force)
-            .query_flag("noprune", no_prune)
-            .send_json()
+            .query_flag("noprune", no_prune);
+        for platform in platforms {
+            request = request.query("platforms", &document(platform));
+        }
+        request.send_json()
     }
 
     /// Streams images as a tar archive.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub fn save_images(&self, names: &[String], platform: Option<&str>) -> Result<Body> {
+    /// `NotFound`, also of an image for another platform.
+    pub fn save_images(&self, names: &[String], platform: Option<&Platform>) -> Result<Body> {
         let mut request = self.request(Method::Get, "/images/get");
         for name in names {
             request = request.query("names", name);
         }
-        Ok(request.query_some("platform", platform).send()?.into_body())
+        let platform = platform.map(document);
+        Ok(request.query_some("platform", platform.as_deref()).send()?.into_body())
     }
 
     /// Loads images from a tar archive.
@@ -157,5 +206,20 @@ impl Client {
         self.request(Method::Post, "/images/prune")
             .query_some("filters", filters.to_query().as_deref())
             .send_json()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_are_sent_as_documents() {
+        for (text, expected) in [
+            ("linux/amd64", r#"{"architecture":"amd64","os":"linux"}"#),
+            ("linux/arm/v6", r#"{"architecture":"arm","os":"linux","variant":"v6"}"#),
+        ] {
+            assert_eq!(document(&Platform::parse(text).expect("a platform")), expected);
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! Blocking, portable client of the daemon: Docker's Engine API plus the native `/hyperbox/v1` routes.
 //!
 //! A [`Client`] is cheap to make and connects on first use. Each area of the API adds its typed methods to it
-//! (`containers`, `images`, `volumes`, `networks`, `system`, `exec`, `run`). There is no runtime and no thread, but for
+//! (`containers`, `images`, `volumes`, `networks`, `system`, `exec`, `run`, `project`). There is no runtime and no thread, but for
 //! `transport::pipe`: a call blocks until the head of the answer is there, and streaming answers are plain
 //! [`std::io::Read`]ers. One connection is used by one request at a time; finished ones are kept and reused.
 //!
@@ -11,6 +11,8 @@
 
 #![forbid(unsafe_code)]
 
+mod build;
+mod check;
 mod client;
 mod containers;
 mod copy;
@@ -25,12 +27,14 @@ mod messages;
 pub mod model;
 mod networks;
 mod private_file;
+mod project;
 mod run;
 mod stdcopy;
 mod system;
 mod transport;
 mod volumes;
 
+pub use build::{BuildFrame, BuildReader, BuildSession, BuildWriter, decode_data, encode_data};
 pub use client::{API_VERSION, Client, Request};
 pub use containers::{AttachOptions, LogOptions, PendingWait, RemoveContainer, StopOptions, WaitCondition};
 pub use copy::{Commit, PathStat};
@@ -40,5 +44,7 @@ pub use filters::Filters;
 pub use host::{Host, InvalidHost};
 pub use http::{Body, Method, Response, Upgraded, UpgradedReader, UpgradedWriter};
 pub use messages::Messages;
+pub use private_file::replace as write_private_file;
+pub use project::ServiceVerb;
 pub use run::{RunFrame, RunReader, RunSession, RunWriter};
 pub use stdcopy::{Demultiplexer, demultiplex};

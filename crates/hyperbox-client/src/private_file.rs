@@ -7,8 +7,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Replaces the content of `path`.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Replaces the content of `path`, making its directories, so that only its owner may read it.
+///
+/// # Errors
+/// What the system says about the file or its directories.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         create_private_directory(directory)?;
     }

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::filters::Filters;
 use crate::http::Method;
 use crate::messages::Messages;
-use crate::model::{AuthRequest, AuthStatus, DiskUsage, Ping};
+use crate::model::{AuthRequest, AuthStatus, DiskUsage, Ping, Pruned};
 
 impl Client {
     /// Asks whether the daemon answers, and who it is.
@@ -47,6 +47,18 @@ impl Client {
     /// Any of [`crate::ClientError`].
     pub fn disk_usage(&self) -> Result<DiskUsage> {
         self.request(Method::Get, "/system/df").send_json()
+    }
+
+    /// Removes what builds keep and nobody uses; `all` takes what images share along, `keep` is how many bytes may stay.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an unknown filter.
+    pub fn prune_builds(&self, all: bool, keep: Option<i64>, filters: &Filters) -> Result<Pruned> {
+        self.request(Method::Post, "/build/prune")
+            .query_flag("all", all)
+            .query_some("keep-storage", keep.map(|keep| keep.to_string()).as_deref())
+            .query_some("filters", filters.to_query().as_deref())
+            .send_json()
     }
 
     /// Reports what happens, as the daemon writes it; without `until` there is no end.

@@ -131,3 +131,29 @@ fn a_streamed_archive_arrives_in_chunks() {
     assert_eq!(messages[0].stream.as_deref(), Some("Loaded x\n"));
     assert_eq!(daemon.join().unwrap(), b"5\r\nhello\r\n0\r\n\r\n");
 }
+
+#[test]
+fn a_daemon_that_dies_in_the_middle_of_messages_is_said_so() {
+    let whole = r#"{"name":"shop","what":"opened","at":"2024-01-01T00:00:00Z"}"#;
+    for rest in ["", &whole[..20]] {
+        let lines = format!("{whole}\n{rest}");
+        let head_of = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        // There would be more chunks.
+        let text = format!("{head_of}{:x}\r\n{lines}\r\n", lines.len());
+        let (client, daemon) = listen(move |listener| {
+            let (mut stream, _) = listener.accept().unwrap();
+            head(&mut stream).unwrap();
+            stream.write_all(text.as_bytes()).unwrap();
+        });
+        let mut news = client.project_events().unwrap();
+        assert_eq!(news.next().unwrap().unwrap().name, "shop");
+        let error = news.next().unwrap().unwrap_err();
+        assert!(matches!(error, ClientError::Broken { .. }), "{error:?}");
+        assert!(
+            error.to_string().starts_with("lost the connection to tcp://"),
+            "{error}"
+        );
+        assert!(error.hint().is_some());
+        daemon.join().unwrap();
+    }
+}

@@ -65,7 +65,7 @@ fn run(context: &Context, arguments: InspectArgs) -> Outcome {
 fn get(client: &Client, kind: &str, name: &str, size: bool) -> Result<Box<RawValue>, ClientError> {
     match kind {
         "container" => client.inspect_container(name, size),
-        "image" => client.inspect_image(name),
+        "image" => client.inspect_image(name, None),
         "network" => client.inspect_network(name, false),
         _ => client.inspect_volume(name),
     }
@@ -81,7 +81,7 @@ fn search(client: &Client, name: &str, size: bool) -> Result<Box<RawValue>, CliE
             Err(error) => return Err(error.into()),
         }
     }
-    Err(CliError::new(format!("no such object: {name}")))
+    Err(CliError::new(format!("no such object: {name}")).docker_says(format!("Error: No such object: {name}")))
 }
 
 /// Shows objects: what was found goes to standard output, then what was not is reported.
@@ -118,7 +118,7 @@ pub(crate) fn show(
     }
     output.flush()?;
     for failure in &failures {
-        context.note(failure.report().trim_end());
+        context.complain(failure);
     }
     Ok(u8::from(!failures.is_empty()))
 }

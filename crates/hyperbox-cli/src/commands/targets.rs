@@ -25,7 +25,7 @@ pub(crate) fn each_quiet(
             if error.ends_the_command() {
                 return Err(error);
             }
-            context.note(error.report().trim_end());
+            context.complain(&error);
             code = 1;
         }
     }

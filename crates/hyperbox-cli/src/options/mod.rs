@@ -31,6 +31,11 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
     mount::boolean(text).ok_or_else(|| format!("strconv.ParseBool: parsing {text:?}: invalid syntax"))
 }
 
+/// Parses a platform, such as `linux/arm64`.
+pub(crate) fn platform(text: &str) -> Result<hyperbox_types::Platform, String> {
+    hyperbox_types::Platform::parse(text).map_err(|error| error.to_string())
+}
+
 /// Parses an integer with a sign.
 pub(crate) fn parse_integer(text: &str) -> Result<i64, String> {
     text.parse()

@@ -11,15 +11,16 @@ mod process;
 mod unix;
 #[cfg(unix)]
 pub(crate) use process::{
-    ProcessState, ask_to_end, detach_from_terminal, free_space, is_administrator, mode_open_to_others, process_state,
+    ProcessState, ask_to_end, become_program, detach_from_terminal, free_space, is_administrator, machine_name,
+    mode_open_to_others, process_state,
 };
 #[cfg(unix)]
-pub(crate) use unix::{RawMode, SignalEvent, size, watch_signals, without_echo};
+pub(crate) use unix::{RawMode, SignalEvent, size, watch_interrupts, watch_signals, without_echo};
 
 #[cfg(not(unix))]
 mod other;
 #[cfg(not(unix))]
 pub(crate) use other::{
-    ProcessState, RawMode, SignalEvent, ask_to_end, detach_from_terminal, free_space, is_administrator,
-    mode_open_to_others, process_state, size, watch_signals, without_echo,
+    ProcessState, RawMode, SignalEvent, ask_to_end, become_program, detach_from_terminal, free_space, is_administrator,
+    machine_name, mode_open_to_others, process_state, size, watch_interrupts, watch_signals, without_echo,
 };

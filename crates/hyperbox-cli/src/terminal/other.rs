@@ -45,6 +45,22 @@ pub(crate) fn watch_signals(_forward: bool, _handle: impl FnMut(SignalEvent) + S
     Ok(())
 }
 
+/// Calls `handle` each time that the user presses Ctrl-C, on a thread of its own, instead of ending.
+pub(crate) fn watch_interrupts(mut handle: impl FnMut() + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::spawn(move || {
+        while runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            handle();
+        }
+    });
+    Ok(())
+}
+
+/// Tells what the machine is called.
+pub(crate) fn machine_name() -> Option<String> {
+    std::env::var("COMPUTERNAME").ok().filter(|name| !name.is_empty())
+}
+
 /// Whether a process is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProcessState {
@@ -64,6 +80,15 @@ pub(crate) fn ask_to_end(_pid: i32) -> io::Result<()> {
 
 /// Does nothing on this system.
 pub(crate) fn detach_from_terminal(_command: &mut std::process::Command) {}
+
+/// Runs a program to its end and returns its exit code: programs cannot be replaced on this system.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) fn become_program(command: &mut std::process::Command) -> io::Result<u8> {
+    let code = command.status()?.code();
+    Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
 
 /// Tells nothing on this system.
 pub(crate) fn is_administrator() -> bool {

@@ -49,6 +49,14 @@ pub(crate) fn detach_from_terminal(command: &mut Command) {
     command.process_group(0);
 }
 
+/// Lets a program take our place; returns only when it cannot.
+///
+/// # Errors
+/// What execve(2) says.
+pub(crate) fn become_program(command: &mut Command) -> io::Result<u8> {
+    Err(command.exec())
+}
+
 /// Tells whether we are root.
 pub(crate) fn is_administrator() -> bool {
     geteuid().is_root()
@@ -63,4 +71,10 @@ pub(crate) fn mode_open_to_others(metadata: &Metadata) -> bool {
 pub(crate) fn free_space(path: &Path) -> Option<u64> {
     let status = rustix::fs::statvfs(path).ok()?;
     status.f_bavail.checked_mul(status.f_frsize)
+}
+
+/// Tells what the machine is called.
+pub(crate) fn machine_name() -> Option<String> {
+    let name = rustix::system::uname();
+    name.nodename().to_str().ok().map(str::to_owned)
 }

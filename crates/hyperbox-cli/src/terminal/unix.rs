@@ -129,3 +129,17 @@ pub(crate) fn watch_signals(forward: bool, mut handle: impl FnMut(SignalEvent) +
         })?;
     Ok(())
 }
+
+/// Calls `handle` for each signal that asks the program to end, on a thread of its own, instead of ending.
+pub(crate) fn watch_interrupts(mut handle: impl FnMut() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([signal::SIGINT, signal::SIGTERM, signal::SIGHUP])?;
+    std::thread::Builder::new()
+        .name("interrupts".to_owned())
+        .stack_size(128 * 1024)
+        .spawn(move || {
+            for _ in signals.forever() {
+                handle();
+            }
+        })?;
+    Ok(())
+}

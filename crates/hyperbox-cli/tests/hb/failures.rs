@@ -120,6 +120,10 @@ fn wrong_words_have_dockers_exit_codes() {
     for (arguments, code, text) in [
         (&["bogus"][..], 1, "hb: unknown command: hb bogus"),
         (&["image", "bogus"], 1, "hb: unknown command: hb image bogus"),
+        (&["help", "bogus"], 1, "unknown help topic: bogus"),
+        (&["build", "."], 1, "hb: failed to read dockerfile: open "),
+        (&["image", "build"], 1, "hb: 'hb image build' requires 1 argument"),
+        (&["swarm", "init"], 1, "hb: hb swarm: HyperBox is no swarm manager"),
         (&["--bogus"], 1, "hb: unknown flag: --bogus"),
         (&["run"], 1, "hb: 'hb run' requires at least 1 argument"),
         (&["exec", "x"], 1, "hb: 'hb exec' requires at least 2 arguments"),
@@ -164,11 +168,41 @@ fn wrong_words_have_dockers_exit_codes() {
 }
 
 #[test]
+fn a_word_that_is_nearly_a_command_gets_a_hint() {
+    for (arguments, hint) in [
+        (&["imges"][..], "hint: did you mean `hb images`?"),
+        (&["image", "pul"], "hint: did you mean `hb image pull`?"),
+        // Docker gives no hints.
+        (&["docker", "contxt", "ls"], "Run 'docker --help' for more information"),
+        (
+            &["compose", "up"],
+            "hint: `hb up`, `hb down` and `hb project` run Compose files; `hb docker compose` runs Docker's plugin",
+        ),
+    ] {
+        let result = run(arguments);
+        assert_eq!(result.code, Some(1));
+        assert_eq!(result.stderr.lines().last(), Some(hint), "{result:?}");
+    }
+    assert!(!run(&["bogus"]).stderr.contains("hint:"));
+}
+
+#[test]
 fn help_and_completion_need_no_daemon() {
     for (arguments, text) in [
         (&[][..], "Management Commands:"),
         (&["--help"], "Usage:  hb [OPTIONS] COMMAND"),
         (&["volume"], "hb volume COMMAND"),
+        (&["help"], "Usage:  hb [OPTIONS] COMMAND"),
+        (&["help", "run"], "Usage:  hb run [OPTIONS] IMAGE [COMMAND] [ARG...]"),
+        (&["help", "image"], "Usage:  hb image COMMAND"),
+        (&["help", "image", "pull"], "Usage:  hb image pull [OPTIONS]"),
+        (&["docker", "--help"], "Usage:  docker [OPTIONS] COMMAND"),
+        (&["docker", "--help"], "  context     Manage contexts"),
+        (
+            &["docker", "run", "--help"],
+            "Usage:  docker run [OPTIONS] IMAGE [COMMAND] [ARG...]",
+        ),
+        (&["docker", "--version"], "Docker version 28.5.2, build HyperBox-"),
         (&["network"], "disconnect"),
         (&["events", "--help"], "hb events [OPTIONS]"),
         (&["run", "--help"], "hb run [OPTIONS] IMAGE [COMMAND] [ARG...]"),

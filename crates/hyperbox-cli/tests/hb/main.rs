@@ -4,9 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod daemon;
+#[cfg(unix)]
+mod docker;
 mod failures;
 mod network;
 mod program;
+#[cfg(target_os = "linux")]
+mod project;
 mod run;
 #[cfg(unix)]
+mod start;
 mod terminal;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! An answer: its head is there, its body is read on demand.
 
+use hyperbox_types::Hint;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -86,27 +87,28 @@ impl Response {
             return Ok(self);
         }
         let bytes = self.body.read_all(MAX_ERROR).unwrap_or_default();
-        Err(ClientError::Daemon {
-            status,
-            message: error_message(status, &bytes),
-        })
+        let (message, hint) = error_message(status, &bytes);
+        Err(ClientError::Daemon { status, message, hint })
     }
 }
 
-/// Finds the sentence in the body of an error: `{"message": …}`, or plain text as very old API versions send it.
-fn error_message(status: u16, body: &[u8]) -> String {
+/// Finds the sentence in the body of an error, and advice if there is some: `{"message": …, "hint": …}`, or plain text as very old API
+/// versions send it.
+fn error_message(status: u16, body: &[u8]) -> (String, Option<Hint>) {
     #[derive(serde::Deserialize)]
     struct Message {
         message: String,
+        hint: Option<Hint>,
     }
-    if let Ok(Message { message }) = serde_json::from_slice(body) {
-        return message;
+    if let Ok(Message { message, hint }) = serde_json::from_slice(body) {
+        return (message, hint);
     }
     let text = String::from_utf8_lossy(body);
-    match text.trim() {
+    let message = match text.trim() {
         "" => format!("the daemon answered with status {status} and no explanation"),
         text => text.chars().take(2000).collect(),
-    }
+    };
+    (message, None)
 }
 
 #[cfg(test)]
@@ -121,7 +123,9 @@ mod tests {
             ("", "the daemon answered with status 500 and no explanation"),
             ("[1]", "[1]"),
         ] {
-            assert_eq!(error_message(500, body.as_bytes()), message);
+            assert_eq!(error_message(500, body.as_bytes()), (message.to_owned(), None));
         }
+        let (_, hint) = error_message(409, br#"{"message":"taken","hint":"take another"}"#);
+        assert_eq!(hint, Some(Hint::new("take another")));
     }
 }

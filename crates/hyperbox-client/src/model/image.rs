@@ -112,3 +112,17 @@ pub struct RemovedImage {
     /// An image or layer that is gone.
     pub deleted: Option<String>,
 }
+
+/// A repository that a search found.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct FoundRepository {
+    /// Its name.
+    pub name: String,
+    /// What its owner says of it.
+    pub description: String,
+    /// How many people like it.
+    pub star_count: i64,
+    /// Whether the registry vouches for it.
+    pub is_official: bool,
+}

@@ -22,7 +22,10 @@ pub use create::{
     ImageOptions, IpamConfig, LogConfig, Mount, NetworkingConfig, PublishedPort, RestartPolicy, ThrottleDevice,
     TmpfsOptions, VolumeDriver, VolumeOptions,
 };
-pub use image::{History, ImageSummary, ManifestImage, ManifestPlatform, ManifestSize, ManifestSummary, RemovedImage};
+pub use image::{
+    FoundRepository, History, ImageSummary, ManifestImage, ManifestPlatform, ManifestSize, ManifestSummary,
+    RemovedImage,
+};
 pub use network::{
     AddressPool, ConfigReference, ConnectNetwork, CreateNetwork, CreatedNetwork, DisconnectNetwork, Ipam,
     NetworkSummary,

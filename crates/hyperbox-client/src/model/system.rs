@@ -99,6 +99,9 @@ pub struct Pruned {
     /// Networks.
     #[serde(deserialize_with = "nullable")]
     pub networks_deleted: Vec<String>,
+    /// What builds kept.
+    #[serde(deserialize_with = "nullable")]
+    pub caches_deleted: Vec<String>,
     /// Bytes.
     pub space_reclaimed: u64,
 }

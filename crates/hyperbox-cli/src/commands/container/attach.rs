@@ -36,7 +36,8 @@ pub(crate) const SPEC: Spec = spec!(
     "[OPTIONS] CONTAINER"
 );
 
-fn run(context: &Context, arguments: AttachArgs) -> Outcome {
+fn run(context: &Context, mut arguments: AttachArgs) -> Outcome {
+    arguments.detach_keys = context.detach_keys(arguments.detach_keys.take());
     let client = context.client()?;
     let container = client.container_state(&arguments.container)?;
     let state = &container.state;

@@ -76,6 +76,12 @@ fn present(path: &str) -> Present {
 }
 
 fn copy_out(client: &Client, container: &str, path: &str, destination: &str, follows: bool) -> Result<(), CliError> {
+    if let Err(error) = fs::metadata(destination)
+        && error.kind() == io::ErrorKind::NotADirectory
+    {
+        let directory = std::path::absolute(destination)?.display().to_string();
+        return Err(CliError::new(format!("stat {directory}: not a directory")).bare());
+    }
     if destination != "-" && present(destination) == Present::Nothing {
         let (directory, _) = split(destination);
         if present(&directory) != Present::Directory {
@@ -87,12 +93,13 @@ fn copy_out(client: &Client, container: &str, path: &str, destination: &str, fol
     }
     let mut path = path.to_owned();
     let mut own_name = None;
-    if follows {
-        let stat = client.stat_container_path(container, &path)?;
-        if stat.is_link() {
-            own_name = Some(stat.name.clone());
-            path = follow(&path, &stat.link_target);
-        }
+    // A path that is not there is refused below, with an explanation: the answer to a question about it has no room for one.
+    if follows
+        && let Ok(stat) = client.stat_container_path(container, &path)
+        && stat.is_link()
+    {
+        own_name = Some(stat.name.clone());
+        path = follow(&path, &stat.link_target);
     }
     let (stat, mut body) = client.copy_from_container(container, &path)?;
     if destination == "-" {

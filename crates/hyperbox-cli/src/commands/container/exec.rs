@@ -54,7 +54,8 @@ pub(crate) const SPEC: Spec = spec!(
     "[OPTIONS] CONTAINER COMMAND [ARG...]"
 );
 
-fn run(context: &Context, arguments: ExecArgs) -> Outcome {
+fn run(context: &Context, mut arguments: ExecArgs) -> Outcome {
+    arguments.detach_keys = context.detach_keys(arguments.detach_keys.take());
     let Some((container, command)) = arguments
         .container_and_command
         .split_first()
@@ -99,7 +100,14 @@ fn run(context: &Context, arguments: ExecArgs) -> Outcome {
     execute(context, container, &config, attached, keys.unwrap_or_default())
 }
 
-fn execute(context: &Context, container: &str, config: &ExecConfig, attached: bool, keys: DetachKeys) -> Outcome {
+/// Runs it, and returns its exit code.
+pub(crate) fn execute(
+    context: &Context,
+    container: &str,
+    config: &ExecConfig,
+    attached: bool,
+    keys: DetachKeys,
+) -> Outcome {
     let client = context.client()?;
     let exec = client.create_exec(container, config)?;
     let started = |error: hyperbox_client::ClientError| {

@@ -23,7 +23,8 @@ pub(super) fn request(context: &Context, flags: &ContainerFlags) -> Result<Conta
         read: &read,
         variable: &|name| context.environment(name),
     };
-    let container = build(flags, &around).map_err(|reason| CliError::new(reason).with_code(EXIT_ENGINE))?;
+    let mut container = build(flags, &around).map_err(|reason| CliError::new(reason).with_code(EXIT_ENGINE))?;
+    container.env.extend(context.proxy_variables(&flags.env)?);
     if let Some(path) = &flags.cidfile
         && std::path::Path::new(path).exists()
     {

@@ -71,7 +71,8 @@ fn run(context: &Context, arguments: ListArgs) -> Outcome {
     } else {
         arguments.last.filter(|last| *last > 0)
     };
-    let format = arguments.format.as_deref();
+    let format = context.list_format(arguments.format, "psFormat", arguments.quiet);
+    let format = format.as_deref();
     // A template that shows the size makes the daemon compute it.
     let size = arguments.size || format.is_some_and(|format| format.contains(".Size") && !arguments.quiet);
     let containers = context

@@ -47,7 +47,7 @@ fn run(context: &Context, arguments: RemoveArgs) -> Outcome {
         match client.remove_container(name, options) {
             // Forcing means that it shall be gone, and it is.
             Err(error) if arguments.force && error.is_not_found() => {
-                context.note(CliError::from(error).report().trim_end());
+                context.complain(&CliError::from(error));
                 Ok(())
             }
             Err(error) => Err(error.into()),

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! `hb run`: one request to HyperBox; create, attach, wait and start to an engine that has only Docker's API.
 
+use std::fs;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 use hyperbox_client::model::Container;
@@ -16,6 +18,7 @@ use crate::error::{CliError, EXIT_ENGINE, Outcome};
 use crate::options::flags::ContainerFlags;
 use crate::session::{AttachRemote, DetachKeys, OutputEnd, RunRemote, Session, Wiring, copy_run, copy_upgraded};
 use crate::terminal;
+use crate::timeline::Timeline;
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -30,6 +33,9 @@ pub(crate) struct RunArgs {
     /// Proxy received signals to the process
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = true, action = ArgAction::Set)]
     sig_proxy: bool,
+    /// Print a timeline of the start; with a file, write it there for Perfetto or Chrome's about:tracing, too
+    #[arg(long, num_args = 0..=1, require_equals = true, value_name = "FILE")]
+    trace: Option<Option<PathBuf>>,
 }
 
 pub(crate) const SPEC: Spec = spec!(
@@ -40,7 +46,10 @@ pub(crate) const SPEC: Spec = spec!(
     "[OPTIONS] IMAGE [COMMAND] [ARG...]"
 );
 
-fn run(context: &Context, arguments: RunArgs) -> Outcome {
+fn run(context: &Context, mut arguments: RunArgs) -> Outcome {
+    let mut timeline = Timeline::default();
+    timeline.mark("arguments read");
+    arguments.detach_keys = context.detach_keys(arguments.detach_keys.take());
     let flags = &arguments.flags;
     let mut container = image_first::request(context, flags)?;
     if arguments.detach {
@@ -85,8 +94,19 @@ fn run(context: &Context, arguments: RunArgs) -> Outcome {
         keys,
     };
     match begun {
-        Begun::Run(session) => job.on_one_connection(*session),
-        Begun::Created { id, warnings } => job.in_steps(&id, &warnings),
+        Begun::Run(session) => {
+            timeline.mark("request accepted");
+            let outcome = job.on_one_connection(*session, &mut timeline);
+            timeline.mark("end heard of");
+            job.show(&timeline)?;
+            outcome
+        }
+        Begun::Created { id, warnings } => {
+            if arguments.trace.is_some() {
+                context.note("WARNING: this engine tells no timeline of a start");
+            }
+            job.in_steps(&id, &warnings)
+        }
     }
 }
 
@@ -101,6 +121,7 @@ fn request(arguments: &RunArgs, container: &Container) -> Result<RunRequest, Cli
             stderr: container.attach_stderr,
         },
         terminal: if container.tty { terminal::size() } else { None },
+        trace: arguments.trace.is_some(),
     })
 }
 
@@ -142,8 +163,21 @@ impl Job<'_> {
         image_first::record_id(&self.arguments.flags, id).map_err(|error| error.with_code(EXIT_ENGINE))
     }
 
-    fn on_one_connection(&self, mut session: RunSession) -> Outcome {
+    /// Prints the timeline, and writes it, if that is wished.
+    fn show(&self, timeline: &Timeline) -> Result<(), CliError> {
+        let Some(file) = &self.arguments.trace else {
+            return Ok(());
+        };
+        self.context.note(timeline.text().trim_end());
+        let Some(file) = file else { return Ok(()) };
+        fs::write(file, timeline.trace_events().to_string()).map_err(|error| {
+            CliError::new(format!("cannot write the timeline to {}: {error}", file.display())).with_code(EXIT_ENGINE)
+        })
+    }
+
+    fn on_one_connection(&self, mut session: RunSession, timeline: &mut Timeline) -> Outcome {
         let detach = self.arguments.detach;
+        let traced = self.arguments.trace.is_some();
         let forwarding = if detach {
             None
         } else {
@@ -153,21 +187,33 @@ impl Job<'_> {
                 Box::new(RunRemote(session.writer)),
             )?)
         };
-        let mut id = String::new();
+        let (mut id, mut told) = (String::new(), false);
         let end = copy_run(&mut session.reader, |event| {
             match event {
                 RunEvent::Created { id: created, warnings } => {
                     created.as_str().clone_into(&mut id);
                     self.created(&id, warnings)?;
                 }
-                RunEvent::Started if detach => {
-                    self.context.print(&id)?;
-                    return Ok(false);
+                RunEvent::Started => {
+                    timeline.mark("start heard of");
+                    if detach {
+                        told = true;
+                        self.context.print(&id)?;
+                        return Ok(traced);
+                    }
+                }
+                RunEvent::Traced { marks } => {
+                    timeline.hear(marks);
+                    return Ok(!detach);
                 }
                 _ => {}
             }
             Ok(true)
         });
+        if detach && !told && !id.is_empty() && matches!(end, Ok(OutputEnd::Failed(_))) {
+            // The container is there: as with Docker's command, a script knows what to remove.
+            self.context.print(&id)?;
+        }
         match end {
             Ok(OutputEnd::Exited(code)) => Ok(exit_code(code.into())),
             Ok(OutputEnd::Failed(error)) => Err(error),
@@ -207,6 +253,9 @@ impl Job<'_> {
         let wait = self.client.wait_container(id, condition).map_err(engine)?;
         if let Err(error) = self.client.start_container(id, None) {
             let code = start_code(&error.to_string());
+            if self.arguments.detach {
+                self.context.print(id)?;
+            }
             if self.arguments.flags.rm {
                 // The daemon removes it now; the next container of that name shall find it gone.
                 drop(wait.finish());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! `hb start`
 
+use std::cell::RefCell;
+
 use clap::{ArgAction, Args};
 
 use super::attach::{Attachment, attach};
@@ -8,6 +10,7 @@ use super::start_code;
 use crate::commands::targets::each;
 use crate::commands::{Spec, spec};
 use crate::context::Context;
+use crate::dialect::Dialect;
 use crate::error::{CliError, Outcome};
 
 #[derive(Debug, Args)]
@@ -36,13 +39,23 @@ pub(crate) const SPEC: Spec = spec!(
     "[OPTIONS] CONTAINER [CONTAINER...]"
 );
 
-fn run(context: &Context, arguments: StartArgs) -> Outcome {
+fn run(context: &Context, mut arguments: StartArgs) -> Outcome {
+    arguments.detach_keys = context.detach_keys(arguments.detach_keys.take());
     let client = context.client()?;
     if !arguments.attach && !arguments.interactive {
-        return each(context, &arguments.containers, |name| {
-            client.start_container(name, None)?;
+        let failed = RefCell::new(Vec::new());
+        let code = each(context, &arguments.containers, |name| {
+            if let Err(error) = client.start_container(name, None) {
+                failed.borrow_mut().push(name.to_owned());
+                return Err(error.into());
+            }
             Ok(())
-        });
+        })?;
+        let failed = failed.into_inner();
+        if context.dialect() == Dialect::Docker && !failed.is_empty() {
+            context.note(&format!("Error: failed to start containers: {}", failed.join(", ")));
+        }
+        return Ok(code);
     }
     let [name] = arguments.containers.as_slice() else {
         return Err(CliError::new("you cannot start and attach multiple containers at once"));

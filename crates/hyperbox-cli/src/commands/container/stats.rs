@@ -71,7 +71,8 @@ struct Report {
     sample: Option<Result<Box<Stats>, ClientError>>,
 }
 
-fn run(context: &Context, arguments: StatsArgs) -> Outcome {
+fn run(context: &Context, mut arguments: StatsArgs) -> Outcome {
+    arguments.format = context.list_format(arguments.format.take(), "statsFormat", false);
     let client = context.client()?;
     let names = if arguments.containers.is_empty() {
         let list = client.list_containers(arguments.all, None, false, &Filters::default())?;

@@ -2,11 +2,13 @@
 //! `hb history`
 
 use clap::{ArgAction, Args};
+use hyperbox_types::Platform;
 
 use crate::commands::{Spec, spec};
 use crate::context::Context;
 use crate::error::Outcome;
 use crate::format::{List, ago, ellipsis, three_digits};
+use crate::options;
 use crate::template::Value;
 
 #[derive(Debug, Args)]
@@ -20,6 +22,9 @@ pub(crate) struct HistoryArgs {
     /// Don't truncate output
     #[arg(long)]
     no_trunc: bool,
+    /// Show history of the given platform only
+    #[arg(long, value_name = "OS/ARCHITECTURE", value_parser = options::platform)]
+    platform: Option<Platform>,
     /// Only show image IDs
     #[arg(short, long)]
     quiet: bool,
@@ -49,7 +54,9 @@ const LIST: List = List {
 };
 
 fn run(context: &Context, arguments: HistoryArgs) -> Outcome {
-    let steps = context.client()?.image_history(&arguments.image)?;
+    let steps = context
+        .client()?
+        .image_history(&arguments.image, arguments.platform.as_ref())?;
     let rows: Vec<Value> = steps
         .iter()
         .map(|step| {

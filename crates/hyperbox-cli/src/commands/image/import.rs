@@ -9,7 +9,7 @@ use clap::Args;
 use crate::commands::container::commit::split;
 use crate::commands::{Spec, spec};
 use crate::context::Context;
-use crate::error::{CliError, Outcome};
+use crate::error::{CliError, Outcome, go_text};
 use crate::progress;
 
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ fn run(context: &Context, arguments: ImportArgs) -> Outcome {
     } else if source.starts_with("http://") || source.starts_with("https://") {
         return Err(CliError::new("importing from a URL is not supported").with_hint("download the archive first"));
     } else {
-        Box::new(File::open(source).map_err(|error| CliError::new(format!("open {source}: {error}")))?)
+        Box::new(File::open(source).map_err(|error| CliError::new(format!("open {source}: {}", go_text(&error))))?)
     };
     let messages = context.client()?.import_image(
         &mut *input,

@@ -75,7 +75,7 @@ const TITLES: &[(&str, &str)] = &[
 const ROW: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 const ROW_WITH_DIGEST: &str = "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 
-fn run(context: &Context, arguments: ImagesArgs) -> Outcome {
+fn run(context: &Context, mut arguments: ImagesArgs) -> Outcome {
     let mut filters = filter::parse(&arguments.filter);
     if let Some(repository) = &arguments.repository {
         filters.add("reference", repository);
@@ -84,6 +84,7 @@ fn run(context: &Context, arguments: ImagesArgs) -> Outcome {
         return show_tree(context, &arguments, &filters);
     }
     let images = context.client()?.list_images(arguments.all, &filters)?;
+    arguments.format = context.list_format(arguments.format.take(), "imagesFormat", arguments.quiet);
     let format = arguments.format.as_deref();
     let digests = arguments.digests || format.is_some_and(|format| format.contains(".Digest"));
     let mut rows = Vec::new();

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::commands::{Spec, spec};
 use crate::context::Context;
-use crate::error::{CliError, Outcome};
+use crate::error::{CliError, Outcome, go_text};
 use crate::progress;
 
 #[derive(Debug, Args)]
@@ -31,9 +31,10 @@ pub(crate) const SPEC: Spec = spec!(
 
 fn run(context: &Context, arguments: LoadArgs) -> Outcome {
     let mut input: Box<dyn Read> = match &arguments.input {
-        Some(path) => {
-            Box::new(File::open(path).map_err(|error| CliError::new(format!("cannot open {path}: {error}")))?)
-        }
+        Some(path) => Box::new(File::open(path).map_err(|error| {
+            CliError::new(format!("cannot open {path}: {error}"))
+                .docker_says(format!("open {path}: {}", go_text(&error)))
+        })?),
         None if io::stdin().is_terminal() => {
             return Err(
                 CliError::new("requested load from stdin, but stdin is empty").with_hint("name a file with --input")

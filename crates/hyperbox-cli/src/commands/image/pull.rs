@@ -4,6 +4,7 @@
 use std::io;
 
 use clap::{ArgAction, Args};
+use hyperbox_client::Host;
 use hyperbox_types::ImageReference;
 
 use crate::commands::{Spec, spec};
@@ -19,6 +20,9 @@ pub(crate) struct PullArgs {
     /// Skip image verification
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = true, action = ArgAction::Set)]
     disable_content_trust: bool,
+    /// Take what changed from another HyperBox (unix:///path or tcp://host:port, as the daemon sees it)
+    #[arg(long, value_name = "HOST", conflicts_with = "all_tags")]
+    delta_from: Option<Host>,
     /// Set platform if server is multi-platform capable
     #[arg(long, value_name = "OS/ARCHITECTURE")]
     platform: Option<String>,
@@ -38,9 +42,8 @@ pub(crate) const SPEC: Spec = spec!(
 );
 
 fn run(context: &Context, arguments: PullArgs) -> Outcome {
-    let invalid = |error: hyperbox_types::InvalidReference| CliError::from_error(&error);
-    let typed = ImageReference::parse_untagged(&arguments.name).map_err(invalid)?;
-    let reference = ImageReference::parse(&arguments.name).map_err(invalid)?;
+    let typed = ImageReference::parse_untagged(&arguments.name)?;
+    let reference = ImageReference::parse(&arguments.name)?;
     if arguments.all_tags && (typed.tag().is_some() || typed.digest().is_some()) {
         return Err(CliError::new("tag can't be used with --all-tags/-a"));
     }
@@ -48,12 +51,11 @@ fn run(context: &Context, arguments: PullArgs) -> Outcome {
         context.print("Using default tag: latest")?;
     }
     let credentials = context.registry_header(reference.repository().host())?;
-    let messages = context.client()?.pull_image(
-        &reference,
-        arguments.all_tags,
-        arguments.platform.as_deref(),
-        credentials.as_deref(),
-    )?;
+    let (client, platform) = (context.client()?, arguments.platform.as_deref());
+    let messages = match &arguments.delta_from {
+        Some(host) => client.pull_image_delta(&reference, platform, host, credentials.as_deref())?,
+        None => client.pull_image(&reference, arguments.all_tags, platform, credentials.as_deref())?,
+    };
     if arguments.quiet {
         progress::swallow(messages)?;
     } else {

@@ -4,12 +4,12 @@
 use std::io;
 
 use clap::{ArgAction, Args};
-use hyperbox_types::ImageReference;
+use hyperbox_types::{ImageReference, Platform};
 
 use crate::commands::{Spec, spec};
 use crate::context::Context;
 use crate::error::{CliError, Outcome};
-use crate::progress;
+use crate::{options, progress};
 
 #[derive(Debug, Args)]
 pub(crate) struct PushArgs {
@@ -19,6 +19,9 @@ pub(crate) struct PushArgs {
     /// Skip image signing
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = true, action = ArgAction::Set)]
     disable_content_trust: bool,
+    /// Push only when the image is for the given platform
+    #[arg(long, value_name = "OS/ARCHITECTURE", value_parser = options::platform)]
+    platform: Option<Platform>,
     /// Suppress verbose output
     #[arg(short, long)]
     quiet: bool,
@@ -35,7 +38,7 @@ pub(crate) const SPEC: Spec = spec!(
 );
 
 fn run(context: &Context, arguments: PushArgs) -> Outcome {
-    let typed = ImageReference::parse_untagged(&arguments.name).map_err(|error| CliError::from_error(&error))?;
+    let typed = ImageReference::parse_untagged(&arguments.name)?;
     if arguments.all_tags && typed.tag().is_some() {
         return Err(CliError::new("tag can't be used with --all-tags/-a"));
     }
@@ -51,9 +54,12 @@ fn run(context: &Context, arguments: PushArgs) -> Outcome {
     };
     let repository = typed.repository();
     let credentials = context.registry_header(repository.host())?;
-    let messages = context
-        .client()?
-        .push_image(&repository.familiar(), tag.as_deref(), credentials.as_deref())?;
+    let messages = context.client()?.push_image(
+        &repository.familiar(),
+        tag.as_deref(),
+        arguments.platform.as_ref(),
+        credentials.as_deref(),
+    )?;
     if arguments.quiet {
         progress::swallow(messages)?;
         let name = tag.map_or_else(|| repository.to_string(), |tag| format!("{repository}:{tag}"));

@@ -2,11 +2,13 @@
 //! `hb rmi`
 
 use clap::Args;
+use hyperbox_types::Platform;
 
 use crate::commands::targets::each_quiet;
 use crate::commands::{Spec, spec};
 use crate::context::Context;
 use crate::error::{CliError, Outcome};
+use crate::options;
 
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArgs {
@@ -16,6 +18,9 @@ pub(crate) struct RemoveArgs {
     /// Do not delete untagged parents
     #[arg(long)]
     no_prune: bool,
+    /// Remove only what is for the given platforms
+    #[arg(long, value_name = "OS/ARCHITECTURE", value_parser = options::platform, value_delimiter = ',')]
+    platform: Vec<Platform>,
     #[arg(required = true, value_name = "IMAGE", hide = true)]
     images: Vec<String>,
 }
@@ -38,10 +43,10 @@ pub(crate) const SPEC_RMI: Spec = spec!(
 fn run(context: &Context, arguments: RemoveArgs) -> Outcome {
     let client = context.client()?;
     each_quiet(context, &arguments.images, |name| {
-        match client.remove_image(name, arguments.force, arguments.no_prune) {
+        match client.remove_image(name, arguments.force, arguments.no_prune, &arguments.platform) {
             // Forcing means that it shall be gone, and it is.
             Err(error) if arguments.force && error.is_not_found() => {
-                context.note(CliError::from(error).report().trim_end());
+                context.complain(&CliError::from(error));
                 Ok(())
             }
             Err(error) => Err(error.into()),

@@ -4,10 +4,12 @@
 use std::io::{self, IsTerminal};
 
 use clap::Args;
+use hyperbox_types::Platform;
 
 use crate::commands::{Spec, spec};
 use crate::context::Context;
 use crate::error::{CliError, Outcome};
+use crate::options;
 
 #[derive(Debug, Args)]
 pub(crate) struct SaveArgs {
@@ -15,8 +17,8 @@ pub(crate) struct SaveArgs {
     #[arg(short, long, value_name = "FILE")]
     output: Option<String>,
     /// Save only the given platform
-    #[arg(long, value_name = "OS/ARCHITECTURE")]
-    platform: Option<String>,
+    #[arg(long, value_name = "OS/ARCHITECTURE", value_parser = options::platform)]
+    platform: Option<Platform>,
     #[arg(required = true, value_name = "IMAGE", hide = true)]
     images: Vec<String>,
 }
@@ -37,7 +39,7 @@ fn run(context: &Context, arguments: SaveArgs) -> Outcome {
     }
     let mut body = context
         .client()?
-        .save_images(&arguments.images, arguments.platform.as_deref())?;
+        .save_images(&arguments.images, arguments.platform.as_ref())?;
     crate::output_file::write(arguments.output.as_deref(), &mut body)?;
     Ok(0)
 }

@@ -6,7 +6,7 @@ use hyperbox_types::ImageReference;
 
 use crate::commands::{Spec, spec};
 use crate::context::Context;
-use crate::error::{CliError, Outcome};
+use crate::error::{CliError, Outcome, docker_reference};
 
 #[derive(Debug, Args)]
 pub(crate) struct TagArgs {
@@ -26,11 +26,13 @@ pub(crate) const SPEC: Spec = spec!(
 
 fn run(context: &Context, arguments: TagArgs) -> Outcome {
     let target = ImageReference::parse(&arguments.target).map_err(|error| {
-        CliError::new(format!(
-            "Error parsing reference: {:?} is not a valid repository/tag: {error}",
+        let wrong = format!(
+            "Error parsing reference: {:?} is not a valid repository/tag",
             arguments.target
-        ))
-        .bare()
+        );
+        CliError::new(format!("{wrong}: {error}"))
+            .bare()
+            .docker_says(format!("{wrong}: {}", docker_reference(&error)))
     })?;
     let Some(tag) = target.tag().filter(|_| target.digest().is_none()) else {
         return Err(CliError::new(format!(

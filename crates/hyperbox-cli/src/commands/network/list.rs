@@ -54,7 +54,8 @@ fn run(context: &Context, arguments: ListArgs) -> Outcome {
         .iter()
         .map(|network| row(network, !arguments.no_trunc))
         .collect();
-    LIST.print(context, arguments.format.as_deref(), arguments.quiet, &rows)?;
+    let format = context.list_format(arguments.format, "networksFormat", arguments.quiet);
+    LIST.print(context, format.as_deref(), arguments.quiet, &rows)?;
     Ok(0)
 }
 

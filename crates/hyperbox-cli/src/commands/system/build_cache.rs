@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::format::{List, ago, three_digits};
 use crate::template::Value;
 
-pub(super) const LIST: List = List {
+pub(crate) const LIST: List = List {
     row: "{{.ID}}\t{{.CacheType}}\t{{.Size}}\t{{.CreatedSince}}\t{{.LastUsedSince}}\t{{.UsageCount}}\t{{.Shared}}",
     quiet: "{{.ID}}",
     titles: &[
@@ -25,12 +25,12 @@ pub(super) const LIST: List = List {
 };
 
 /// Orders by last use, what was never used first.
-pub(super) fn by_last_use(left: &BuildCache, right: &BuildCache) -> Ordering {
+pub(crate) fn by_last_use(left: &BuildCache, right: &BuildCache) -> Ordering {
     let used = |cache: &BuildCache| cache.last_used_at.parse::<Timestamp>().ok();
     used(left).cmp(&used(right)).then_with(|| left.id.cmp(&right.id))
 }
 
-pub(super) fn row(cache: &BuildCache, truncate: bool) -> Value {
+pub(crate) fn row(cache: &BuildCache, truncate: bool) -> Value {
     let short = |id: &str| {
         id.chars()
             .take(if truncate { 12 } else { usize::MAX })

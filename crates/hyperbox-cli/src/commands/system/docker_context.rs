@@ -27,6 +27,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Action {
     /// Make the context, for `docker context use` and `docker --context`
+    #[value(alias = "install")]
     Create,
     /// Remove it
     Remove,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! `hb system`: the daemon itself.
 
-mod build_cache;
+pub(crate) mod build_cache;
+mod check;
 mod checks;
 mod df;
 mod df_details;
@@ -23,6 +24,7 @@ pub(crate) const GROUP: Group = Group {
     name: "system",
     about: "Manage the daemon",
     commands: &[
+        &check::SPEC,
         &df::SPEC,
         &docker_context::SPEC,
         &doctor::SPEC,

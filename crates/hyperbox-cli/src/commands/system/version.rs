@@ -27,13 +27,14 @@ pub(crate) const SPEC: Spec = spec!(
 
 fn run(context: &Context, arguments: VersionArgs) -> Outcome {
     let client = context.client()?;
+    let docker_context = context.docker_context();
     let local = Value::map([
         ("Version", Value::from(env!("CARGO_PKG_VERSION"))),
         ("ApiVersion", client.api_version().into()),
         ("DefaultAPIVersion", hyperbox_client::API_VERSION.into()),
         ("Os", std::env::consts::OS.into()),
         ("Arch", architecture().into()),
-        ("Context", "default".into()),
+        ("Context", docker_context.as_deref().unwrap_or("default").into()),
     ]);
     let template = match arguments.format.as_deref() {
         None | Some("") => None,

@@ -47,7 +47,8 @@ fn run(context: &Context, arguments: ListArgs) -> Outcome {
     let mut list = context.client()?.list_volumes(&filter::parse(&arguments.filter))?;
     list.volumes.sort_by(|left, right| natural(&left.name, &right.name));
     let rows: Vec<Value> = list.volumes.iter().map(row).collect();
-    LIST.print(context, arguments.format.as_deref(), arguments.quiet, &rows)?;
+    let format = context.list_format(arguments.format, "volumesFormat", arguments.quiet);
+    LIST.print(context, format.as_deref(), arguments.quiet, &rows)?;
     for warning in list.warnings {
         context.note(&format!("WARNING: {warning}"));
     }
