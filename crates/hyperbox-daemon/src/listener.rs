@@ -49,8 +49,19 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 /// Binds the socket at which Docker's clients look for Docker: for root and the group `docker`, where there is one.
 ///
 /// # Errors
-/// When an engine answers there, or something else than a socket is there; and as [`bind`].
+/// As [`may_bind_for_docker`] and [`bind`].
 pub(crate) fn bind_for_docker(path: &Path) -> Result<(UnixListener, BoundSocket)> {
+    may_bind_for_docker(path)?;
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    let group = group_id(&groups, DOCKER_GROUP).map_or("", |_| DOCKER_GROUP);
+    bind(path, group)
+}
+
+/// Tells whether Docker's clients could be served there now; asked before anything is made on the machine.
+///
+/// # Errors
+/// When an engine answers there, or something else than a socket is there.
+pub(crate) fn may_bind_for_docker(path: &Path) -> Result<()> {
     let shown = path.display();
     if UnixStream::connect(path).is_ok() {
         bail!(
@@ -63,9 +74,7 @@ pub(crate) fn bind_for_docker(path: &Path) -> Result<(UnixListener, BoundSocket)
     {
         bail!("cannot serve Docker's clients on {shown}: what is there is not a socket");
     }
-    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
-    let group = group_id(&groups, DOCKER_GROUP).map_or("", |_| DOCKER_GROUP);
-    bind(path, group)
+    Ok(())
 }
 
 /// Binds a Unix socket that only root, and the group if one is given, may use.

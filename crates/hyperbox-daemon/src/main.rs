@@ -5,15 +5,20 @@
 
 #![forbid(unsafe_code)]
 
+mod build_door;
 mod config;
+mod conversion;
 mod descriptors;
 mod host;
+mod idle;
 mod instance;
 mod listener;
+mod storage;
 mod wiring;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
@@ -23,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
+use crate::build_door::BuildKitDoor;
 use crate::config::{Config, DEFAULT_FILE, Listen, LogFormat, Overrides, Sources};
 use crate::instance::Instance;
 
@@ -48,6 +54,9 @@ struct Arguments {
     /// Log level or filter
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
+    /// Make the layers of all images again in the form that the configuration says, while no container runs, and exit
+    #[arg(long)]
+    convert_layers: bool,
     /// Print the configuration that results from file, environment and flags, and exit
     #[arg(long)]
     print_config: bool,
@@ -103,7 +112,11 @@ fn run(arguments: Arguments) -> Result<()> {
         .enable_all()
         .build()
         .context("cannot start the scheduler")?;
-    let served = runtime.block_on(daemon(&config, descriptors));
+    let served = if arguments.convert_layers {
+        runtime.block_on(conversion::convert(&config)).map(|told| show(&told))
+    } else {
+        runtime.block_on(daemon(&config, descriptors))
+    };
     // Blocking work (an unpacking, a deletion) may be cut off anywhere: stores are made for that.
     runtime.shutdown_background();
     drop(instance);
@@ -156,29 +169,51 @@ fn start_logging(config: &Config) -> Result<()> {
     started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
 }
 
+/// Does work beside; never ends.
+async fn forever(work: impl Future<Output = ()>) {
+    work.await;
+    std::future::pending::<()>().await;
+}
+
 async fn daemon(config: &Config, descriptors: Option<u64>) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let engine = wiring::engine(config, &host::machine(), descriptors).await?;
+    if let Some(path) = config.docker_socket() {
+        listener::may_bind_for_docker(path)?;
+    }
+    let wiring::Services {
+        engine,
+        builder,
+        buildkit,
+        projects,
+    } = wiring::services(config, &host::machine(), descriptors).await?;
+    let door = DoorConfig {
+        builder: Some(builder),
+        native: Some(Arc::new(projects)),
+        build_connections: Some(Arc::new(BuildKitDoor(buildkit))),
+        ..DoorConfig::default()
+    };
     let shutdown = CancellationToken::new();
     let mut doors = tokio::task::JoinSet::new();
     let mut sockets = Vec::new();
     for Listen::Unix(path) in config.listen()? {
         let (listener, socket) = listener::bind(&path, &config.socket_group)?;
         sockets.push(socket);
-        doors.spawn(serve(listener, engine.clone(), DoorConfig::default(), shutdown.clone()));
+        doors.spawn(serve(listener, engine.clone(), door.clone(), shutdown.clone()));
         info!(socket = %path.display(), "listening");
     }
     if let Some(path) = config.docker_socket() {
         let (listener, socket) = listener::bind_for_docker(path)?;
         sockets.push(socket);
-        doors.spawn(serve(listener, engine.clone(), DoorConfig::default(), shutdown.clone()));
+        doors.spawn(serve(listener, engine.clone(), door.clone(), shutdown.clone()));
         info!(socket = %path.display(), "listening for Docker's clients");
     }
     info!(version = env!("CARGO_PKG_VERSION"), root = %config.root.display(), "ready");
+    let _idle = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(idle::give_memory_back()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = forever(storage::optimize_when_idle(&engine.images, config)) => {}
     }
     info!("shutting down; containers go on");
     shutdown.cancel();

@@ -1,38 +1,58 @@
 // SPDX-License-Identifier: MIT
 //! The one place where mechanisms meet services: read it to know what the daemon is made of.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use hyperbox_api::{IsolationConfig, Projects};
+use hyperbox_build::copy::Files;
+use hyperbox_build::run::Runner;
+use hyperbox_build::{Builder, BuilderDependencies, Retention};
+use hyperbox_buildkit::{BuildKit, BuildKitConfig};
 use hyperbox_cni::CniDriver;
 use hyperbox_core::Engine;
 use hyperbox_core::container::{self, Containers, Dependencies};
 use hyperbox_core::event::Events;
 use hyperbox_core::exec::Execs;
-use hyperbox_core::image::{ImageDependencies, Images};
+use hyperbox_core::image::{ImageDependencies, Images, PulledBlobs};
 use hyperbox_core::network::{BridgeWishes, NetworkDependencies, Networks};
-use hyperbox_core::seam::{Change, Host, Records, Snapshotter, Table, TaskRuntime};
+use hyperbox_core::seam::{Change, Host, Records, Registry, Snapshotter, Table, TaskRuntime};
 use hyperbox_core::system::{System, SystemFacts};
 use hyperbox_core::time::Timestamp;
 use hyperbox_core::volume::Volumes;
 use hyperbox_dns::{Configuration, Names};
-use hyperbox_net::Mechanisms;
-use hyperbox_registry::DistributionClient;
-use hyperbox_snapshot::{MountedFiles, OverlaySnapshotter};
+use hyperbox_net::{HostView, Mechanisms};
+use hyperbox_registry::{DistributionClient, PeerClient};
+use hyperbox_snapshot::MountedFiles;
 use hyperbox_store::{FileContent, LocalVolumes, SqliteRecords};
-use hyperbox_task::ShimTaskRuntime;
+use hyperbox_task::{KernelGroups, ShimTaskRuntime};
 use hyperbox_types::ByteSize;
 use tokio::runtime::Handle;
 
-use crate::config::{Config, SnapshotterKind};
+use crate::config::Config;
 use crate::host::{LinuxHost, Machine};
 use crate::instance::private_directory;
+use crate::storage::Storage;
+
+/// What doors are opened to.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// The engine's services.
+    pub(crate) engine: Engine,
+    /// Builds images.
+    pub(crate) builder: Builder,
+    /// The same for BuildKit's clients.
+    pub(crate) buildkit: BuildKit,
+    /// Keeps projects.
+    pub(crate) projects: Projects,
+}
 
 /// Opens all stores, wires all services and brings back what an earlier daemon left. `descriptors` is how many files containers may open.
 ///
 /// # Errors
 /// When a store cannot be opened; the message names it.
-pub(crate) async fn engine(config: &Config, machine: &Machine, descriptors: Option<u64>) -> Result<Engine> {
+pub(crate) async fn services(config: &Config, machine: &Machine, descriptors: Option<u64>) -> Result<Services> {
     let root = &config.root;
     let containers_dir = root.join("containers");
     let spool_dir = root.join("spool");
@@ -42,14 +62,14 @@ pub(crate) async fn engine(config: &Config, machine: &Machine, descriptors: Opti
     private_directory(&spool_dir)?;
 
     let events = Events::new();
-    let host: Arc<dyn Host> = Arc::new(LinuxHost);
+    let host: Arc<dyn Host> = Arc::new(LinuxHost::default());
     let records: Arc<dyn Records> = Arc::new(SqliteRecords::open(&root.join("hyperbox.db"))?);
     let content = Arc::new(FileContent::open(&root.join("content"))?);
-    let snapshotter: Arc<dyn Snapshotter> = match config.storage.snapshotter {
-        SnapshotterKind::Overlay => Arc::new(OverlaySnapshotter::open(&root.join("overlay"))?),
-    };
+    let storage = Storage::open(config)?;
+    let snapshotter: Arc<dyn Snapshotter> = storage.snapshotter;
     let volume_driver = Arc::new(LocalVolumes::open(&root.join("volumes"))?);
-    let registry = Arc::new(DistributionClient::new(registry_config(config)).context("setting registry")?);
+    let registry: Arc<dyn Registry> =
+        Arc::new(DistributionClient::new(registry_config(config)).context("setting registry")?);
     let store_id = store_id(records.as_ref())?;
     let tasks: Arc<dyn TaskRuntime> = Arc::new(ShimTaskRuntime::open(task_config(config, descriptors))?);
 
@@ -57,8 +77,14 @@ pub(crate) async fn engine(config: &Config, machine: &Machine, descriptors: Opti
         records: Arc::clone(&records),
         content,
         snapshotter: Arc::clone(&snapshotter),
-        registry,
+        registry: Arc::clone(&registry),
+        peers: Arc::new(PeerClient::new()),
         events: events.clone(),
+        pulled_blobs: if config.storage.keep_blobs {
+            PulledBlobs::Kept
+        } else {
+            PulledBlobs::Left
+        },
         spool_dir,
     })?;
     let volumes = Volumes::open(
@@ -83,7 +109,7 @@ pub(crate) async fn engine(config: &Config, machine: &Machine, descriptors: Opti
             default_runtime: config.runtime.default.clone(),
         },
         Dependencies {
-            records,
+            records: Arc::clone(&records),
             snapshotter: Arc::clone(&snapshotter),
             files: Arc::new(MountedFiles::open(&config.run_dir.join("view"))?),
             tasks: Arc::clone(&tasks),
@@ -95,18 +121,19 @@ pub(crate) async fn engine(config: &Config, machine: &Machine, descriptors: Opti
         },
     );
     images.set_users(containers.image_users());
-    containers.restore().await?;
-    images.collect().await;
+    let mechanisms = (Arc::clone(&snapshotter), registry);
+    let projects_records = Arc::clone(&records);
+    let builder = builder(config, &images, &containers, records, mechanisms)?;
     let execs = Execs::new(containers.clone(), Arc::clone(&tasks), events.clone());
     let system = System::new(facts(
         config,
         machine,
         store_id,
         host.as_ref(),
-        snapshotter.name(),
+        (snapshotter.name(), storage.status),
         tasks.as_ref(),
     )?);
-    Ok(Engine {
+    let engine = Engine {
         containers,
         execs,
         images,
@@ -114,7 +141,70 @@ pub(crate) async fn engine(config: &Config, machine: &Machine, descriptors: Opti
         networks,
         events,
         system,
+    };
+    let buildkit = buildkit(config, &engine, builder.clone())?;
+    let projects = Projects::open(hyperbox_api::Dependencies {
+        engine: engine.clone(),
+        records: projects_records,
+        isolation: isolation(config),
+    })?;
+    // The projects' groups have their limits before anything starts in them.
+    engine.containers.restore().await?;
+    engine.images.collect().await;
+    Ok(Services {
+        engine,
+        builder,
+        buildkit,
+        projects,
     })
+}
+
+/// How projects are kept apart.
+fn isolation(config: &Config) -> IsolationConfig {
+    IsolationConfig {
+        cgroup_parent: config.runtime.cgroup_parent.clone(),
+        groups: Arc::new(KernelGroups),
+        network: Arc::new(HostView::default()),
+    }
+}
+
+/// Opens the builder for BuildKit's clients.
+fn buildkit(config: &Config, engine: &Engine, builder: Builder) -> Result<BuildKit> {
+    let keep = ByteSize::parse(&config.builder.keep).context("setting builder.keep")?;
+    BuildKit::open(BuildKitConfig {
+        builder,
+        worker: engine.system.facts().id.clone(),
+        host_gateway: engine.networks.host_gateways().into_iter().find(IpAddr::is_ipv4),
+        keep,
+        contexts: config.root.join("build").join("contexts"),
+        history: config.root.join("build").join("history"),
+    })
+    .context("cannot open the builder")
+}
+
+/// Opens the builder, which says what it holds before anything is collected.
+fn builder(
+    config: &Config,
+    images: &Images,
+    containers: &Containers,
+    records: Arc<dyn Records>,
+    (snapshotter, registry): (Arc<dyn Snapshotter>, Arc<dyn Registry>),
+) -> Result<Builder> {
+    let directory = config.root.join("build");
+    private_directory(&directory)?;
+    let retention = Retention {
+        size: ByteSize::parse(&config.builder.keep).context("setting builder.keep")?,
+        age: config.builder.keep_age(),
+    };
+    let files = Files::open(&directory, snapshotter, registry).context("cannot open the builder")?;
+    let runs = Runner::open(containers.clone(), &directory, &config.run_dir).context("cannot open the builder")?;
+    Ok(Builder::open(BuilderDependencies {
+        images: images.clone(),
+        records,
+        files: Arc::new(files),
+        runs: Arc::new(runs),
+        retention,
+    })?)
 }
 
 fn wish(text: &str) -> Option<String> {
@@ -139,7 +229,7 @@ fn store_id(records: &dyn Records) -> Result<String> {
     Ok(id)
 }
 
-fn registry_config(config: &Config) -> hyperbox_registry::Config {
+pub(crate) fn registry_config(config: &Config) -> hyperbox_registry::Config {
     hyperbox_registry::Config {
         mirrors: config.registry.mirrors.clone(),
         insecure_hosts: config.registry.insecure.iter().cloned().collect(),
@@ -183,6 +273,7 @@ fn network_config(config: &Config, store_id: &str) -> hyperbox_net::Config {
     hyperbox_net::Config {
         instance,
         mtu: config.network.mtu,
+        big_packets: config.network.big_packets,
         default_pools: match config.network.default_address_pools.as_slice() {
             [] => hyperbox_net::Config::standard_pools(),
             pools => pools.to_vec(),
@@ -206,7 +297,7 @@ fn facts(
     machine: &Machine,
     id: String,
     host: &dyn Host,
-    storage_driver: &str,
+    (storage_driver, storage_status): (&str, Vec<(String, String)>),
     tasks: &dyn TaskRuntime,
 ) -> Result<SystemFacts> {
     let warnings = if machine.cgroup_v2 {
@@ -229,6 +320,7 @@ fn facts(
         cgroup_version: if machine.cgroup_v2 { 2 } else { 1 },
         cgroup_driver: "cgroupfs".to_owned(),
         storage_driver: storage_driver.to_owned(),
+        storage_status,
         root_dir: config.root.clone(),
         security_options: vec!["name=seccomp,profile=builtin".to_owned()],
         default_runtime: config.runtime.default.clone(),

@@ -8,6 +8,7 @@ mod listen;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -40,6 +41,23 @@ pub(crate) struct Config {
     pub storage: Storage,
     pub network: Network,
     pub registry: Registry,
+    pub builder: Builder,
+}
+
+/// Building images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Builder {
+    pub keep: String,
+    pub keep_days: u32,
+}
+
+impl Builder {
+    /// Returns how long what no build uses stays; `None` is for ever.
+    pub(crate) fn keep_age(&self) -> Option<Duration> {
+        let days = u64::from(self.keep_days);
+        (days > 0).then(|| Duration::from_secs(days * 24 * 60 * 60))
+    }
 }
 
 /// Logging.
@@ -73,12 +91,19 @@ pub(crate) struct Runtime {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Storage {
     pub snapshotter: SnapshotterKind,
+    pub optimize_after_minutes: u32,
+    pub keep_blobs: bool,
 }
 
 /// How root filesystems are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SnapshotterKind {
+    /// What works here, the faster first.
+    Auto,
+    /// Layers as EROFS indexes over their tars.
+    Erofs,
+    /// Layers as directories.
     Overlay,
 }
 
@@ -90,6 +115,7 @@ pub(crate) struct Network {
     pub subnet: String,
     pub mtu: u32,
     pub default_address_pools: Vec<hyperbox_net::Pool>,
+    pub big_packets: bool,
 }
 
 /// Registries.

@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use hyperbox_core::seam::{DeviceNode, Host, HostError, LinkCounters, PathKind, ProcessInfo, ProcessorSets};
 
@@ -25,7 +26,10 @@ const DEVICE_DEPTH: usize = 4;
 
 /// Reads this machine.
 #[derive(Debug, Default)]
-pub(crate) struct LinuxHost;
+pub(crate) struct LinuxHost {
+    /// Our bounding set: nobody changes it while the daemon runs, and the kernel takes its time to print it.
+    capabilities: OnceLock<Vec<String>>,
+}
 
 fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HostError {
     let path = path.display().to_string();
@@ -106,7 +110,8 @@ impl Host for LinuxHost {
     }
 
     fn online_cpus(&self) -> u32 {
-        std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
+        // What the scheduler may use, as Docker counts. The standard library would also read the quotas of our own control groups.
+        rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1))
     }
 
     fn processor_sets(&self) -> ProcessorSets {
@@ -118,6 +123,17 @@ impl Host for LinuxHost {
             processors: list("cpu"),
             memory_nodes: list("node"),
         }
+    }
+
+    fn has_block_weights(&self) -> bool {
+        // As Docker asks (`pkg/sysinfo`): version 1 by the file, version 2 by the controller.
+        if Path::new("/sys/fs/cgroup/blkio").exists() {
+            return Path::new("/sys/fs/cgroup/blkio/blkio.weight").exists();
+        }
+        let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+        controllers
+            .split_ascii_whitespace()
+            .any(|controller| controller == "io")
     }
 
     fn hostname(&self) -> String {
@@ -134,8 +150,11 @@ impl Host for LinuxHost {
     }
 
     fn capabilities(&self) -> Vec<String> {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        capabilities::names(capabilities::bounding_set(&status))
+        let read = || {
+            let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+            capabilities::names(capabilities::bounding_set(&status))
+        };
+        self.capabilities.get_or_init(read).clone()
     }
 }
 
@@ -193,7 +212,7 @@ mod tests {
 
     #[test]
     fn devices_of_this_machine() {
-        let host = LinuxHost;
+        let host = LinuxHost::default();
         let null = host.devices(Path::new("/dev/null")).expect("/dev/null");
         assert_eq!((null[0].major, null[0].minor, null[0].block), (1, 3, false));
         assert!(host.devices(Path::new("/etc/passwd")).is_err());
@@ -208,7 +227,7 @@ mod tests {
 
     #[test]
     fn this_process_is_described() {
-        let host = LinuxHost;
+        let host = LinuxHost::default();
         let own = host.processes(&[std::process::id(), u32::MAX]);
         assert_eq!(own.len(), 1);
         assert_eq!(own[0].pid, std::process::id());
