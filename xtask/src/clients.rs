@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The clients of other people that the compatibility tests run, below the target directory: the docker command line and compose
-//! of a newer Debian suite (`tools/suite-tools`) with the database of the compose project, the Python clients in a virtual environment,
-//! and the devcontainer command line.
+//! of a newer Debian suite (`tools/suite-tools`) with the database of the compose project, skopeo beside them, the Python clients in a
+//! virtual environment, and the devcontainer command line.
 
 use std::fs;
 
@@ -17,6 +17,24 @@ const PACKAGES: &[(&str, &str)] = &[
     ("redis-tools", "5:8"),
 ];
 
+/// The same of buildx, which builds for the docker command line and for compose.
+const BUILDX: &[(&str, &str)] = &[("docker-buildx", "0.29")];
+
+/// The same of skopeo, which has libraries of its own.
+const SKOPEO: &[(&str, &str)] = &[("skopeo", "1.")];
+
+/// The docker command line of Debian 12, which builds by sessions, but not through buildx.
+const OLD_DOCKER: &[(&str, &str)] = &[("docker.io", "20.10.24")];
+
+/// What its package wants for the engine in it, which is not run.
+const ENGINE: &[&str] = &[
+    "--suite=bookworm",
+    "--without=containerd",
+    "--without=runc",
+    "--without=iptables*",
+    "--without=*systemd*",
+];
+
 /// The Python packages, as pip wants them.
 const PYTHON: &[&str] = &["docker==7.2.0", "testcontainers==4.15.0"];
 
@@ -25,16 +43,19 @@ const DEVCONTAINER: (&str, &str) = ("@devcontainers/cli", "0.89.0");
 
 /// Installs what is missing.
 pub(crate) fn install() -> Result<()> {
-    programs()?;
+    programs("suite-tools", PACKAGES, &[])?;
+    programs("buildx", BUILDX, &[])?;
+    programs("skopeo", SKOPEO, &[])?;
+    programs("old-docker", OLD_DOCKER, ENGINE)?;
     python()?;
     node()
 }
 
-fn programs() -> Result<()> {
-    let prefix = target().join("suite-tools");
+fn programs(directory: &str, packages: &[(&str, &str)], options: &[&str]) -> Result<()> {
+    let prefix = target().join(directory);
     let stamp = prefix.join(".suite-tools");
-    if is_current(&fs::read_to_string(&stamp).unwrap_or_default()) {
-        println!("setup: docker and compose are installed");
+    if is_current(packages, &fs::read_to_string(&stamp).unwrap_or_default()) {
+        println!("setup: {} is installed", packages[0].0);
         return Ok(());
     }
     let script = root().join("tools/suite-tools");
@@ -44,16 +65,16 @@ fn programs() -> Result<()> {
         "--prefix",
         &prefix.to_string_lossy(),
     ]);
-    execute(install.args(PACKAGES.iter().map(|(name, _)| name)))?;
+    execute(install.args(options).args(packages.iter().map(|(name, _)| name)))?;
     let found = fs::read_to_string(&stamp).with_context(|| format!("cannot read {}", stamp.display()))?;
-    if !is_current(&found) {
-        bail!("the tests expect {PACKAGES:?}, the suite has other versions:\n{found}");
+    if !is_current(packages, &found) {
+        bail!("the tests expect {packages:?}, the suite has other versions:\n{found}");
     }
     Ok(())
 }
 
-fn is_current(stamp: &str) -> bool {
-    PACKAGES
+fn is_current(packages: &[(&str, &str)], stamp: &str) -> bool {
+    packages
         .iter()
         .all(|(name, version)| stamp.lines().any(|line| line.starts_with(&format!("{name}={version}"))))
 }
@@ -116,16 +137,19 @@ fn node() -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_current;
+    use super::{PACKAGES, SKOPEO, is_current};
 
     #[test]
     fn versions_are_pinned() {
         assert!(is_current(
+            PACKAGES,
             "suite=sid\ndocker-cli=28.5.2+dfsg4-5\ndocker-compose=2.40.3-3\nredis-server=5:8.0.6-3\nredis-tools=5:8.0.6-3\n"
         ));
         assert!(!is_current(
+            PACKAGES,
             "docker-cli=29.0.0-1\ndocker-compose=2.40.3-3\nredis-server=5:8.0.6-3\nredis-tools=5:8.0.6-3\n"
         ));
-        assert!(!is_current(""));
+        assert!(!is_current(PACKAGES, ""));
+        assert!(is_current(SKOPEO, "suite=sid\nskopeo=1.22.0+ds1-1\n"));
     }
 }

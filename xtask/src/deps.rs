@@ -16,21 +16,67 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("hyperbox-types", &[]),
     ("hyperbox-sys", &["hyperbox-types"]),
     ("hyperbox-runtime", &["hyperbox-types", "hyperbox-sys"]),
-    ("hyperbox-core", &["hyperbox-types"]),
+    ("hyperbox-bench", &[]),
+    ("hyperbox-chunks", &[]),
+    ("hyperbox-erofs", &[]),
+    ("hyperbox-dockerfile", &[]),
+    ("hyperbox-project", &["hyperbox-types", "hyperbox-dockerfile"]),
+    (
+        "hyperbox-core",
+        &["hyperbox-types", "hyperbox-chunks", "hyperbox-dockerfile"],
+    ),
+    (
+        "hyperbox-build",
+        &["hyperbox-types", "hyperbox-sys", "hyperbox-core", "hyperbox-dockerfile"],
+    ),
     ("hyperbox-store", &["hyperbox-types", "hyperbox-core", "hyperbox-sys"]),
     (
         "hyperbox-snapshot",
-        &["hyperbox-types", "hyperbox-core", "hyperbox-sys"],
+        &["hyperbox-types", "hyperbox-core", "hyperbox-sys", "hyperbox-erofs"],
     ),
     ("hyperbox-registry", &["hyperbox-types", "hyperbox-core"]),
     ("hyperbox-net", &["hyperbox-types", "hyperbox-core", "hyperbox-sys"]),
     ("hyperbox-dns", &["hyperbox-types", "hyperbox-core", "hyperbox-sys"]),
     ("hyperbox-cni", &["hyperbox-types", "hyperbox-core", "hyperbox-sys"]),
-    ("hyperbox-task", &["hyperbox-types", "hyperbox-core", "hyperbox-sys"]),
+    (
+        "hyperbox-task",
+        &["hyperbox-types", "hyperbox-core", "hyperbox-runtime", "hyperbox-sys"],
+    ),
     ("hyperbox-shim", &["hyperbox-types", "hyperbox-runtime", "hyperbox-sys"]),
-    ("hyperbox-docker", &["hyperbox-types", "hyperbox-core"]),
+    (
+        "hyperbox-docker",
+        &[
+            "hyperbox-types",
+            "hyperbox-dockerfile",
+            "hyperbox-core",
+            "hyperbox-build",
+            "hyperbox-sys",
+        ],
+    ),
+    (
+        "hyperbox-api",
+        &["hyperbox-types", "hyperbox-project", "hyperbox-core", "hyperbox-docker"],
+    ),
+    (
+        "hyperbox-buildkit",
+        &[
+            "hyperbox-types",
+            "hyperbox-dockerfile",
+            "hyperbox-core",
+            "hyperbox-build",
+        ],
+    ),
     ("hyperbox-client", &["hyperbox-types"]),
-    ("hyperbox-cli", &["hyperbox-types", "hyperbox-client"]),
+    (
+        "hyperbox-cli",
+        &[
+            "hyperbox-types",
+            "hyperbox-client",
+            "hyperbox-dockerfile",
+            "hyperbox-project",
+            "hyperbox-bench",
+        ],
+    ),
     (
         "hyperbox-daemon",
         &[
@@ -44,12 +90,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "hyperbox-dns",
             "hyperbox-cni",
             "hyperbox-task",
+            "hyperbox-build",
+            "hyperbox-buildkit",
             "hyperbox-docker",
+            "hyperbox-api",
         ],
     ),
     ("hyperbox-testkit", &["hyperbox-types", "hyperbox-core"]),
-    ("xtask", &[]),
-    ("end-to-end", &["hyperbox-types", "hyperbox-client"]),
+    ("xtask", &["hyperbox-bench"]),
+    // The images of real services that the compatibility tests are made with, too.
+    ("end-to-end", &["hyperbox-types", "hyperbox-client", "docker-compat"]),
     ("docker-compat", &["hyperbox-core", "hyperbox-testkit"]),
 ];
 

@@ -15,6 +15,7 @@ mod bench;
 mod check;
 mod clients;
 mod compat;
+mod compose_cases;
 mod deps;
 mod fuzz;
 mod machine;
@@ -48,6 +49,8 @@ enum Task {
     Deps,
     /// Runs Docker's own clients against hyperboxd, or records what Docker Engine answers them.
     Compat(compat::Arguments),
+    /// Records what `docker compose config` makes of the Compose files of the tests.
+    ComposeCases(compose_cases::Arguments),
     /// Installs what the tests need and runs everything there is.
     Test(test::Arguments),
     /// Runs the tests that need cgroup v2 in a throw-away virtual machine.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(),
         Task::Deps => deps::run(),
         Task::Compat(arguments) => compat::run(&arguments),
+        Task::ComposeCases(arguments) => compose_cases::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::VmTest(arguments) => vm::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),

@@ -45,7 +45,6 @@ const PACKAGES: &[(&str, Purpose, &str)] = &[
     ("cpio", Purpose::Test, "vm-run builds its initramfs with it"),
     ("crun", Purpose::Test, "oracle of the runtime tests"),
     ("docker-registry", Purpose::Test, "pulls and pushes are real"),
-    ("erofs-utils", Purpose::Test, "oracle of the image formats"),
     (
         "iproute2",
         Purpose::Run,
@@ -61,7 +60,14 @@ const PACKAGES: &[(&str, Purpose, &str)] = &[
     ),
     ("python3-venv", Purpose::Test, "Python's clients of Docker"),
     ("qemu-system-x86", Purpose::Test, "runs the cgroup v2 tests"),
+    ("strace", Purpose::Test, "counts the system calls of a start"),
+    (
+        "ufw",
+        Purpose::Test,
+        "a firewall that networks get along with; it stays off",
+    ),
     ("util-linux", Purpose::Test, "nsenter, unshare, setpriv, script"),
+    ("valgrind", Purpose::Test, "counts the instructions of a start"),
     ("xz-utils", Purpose::Test, "vm-run unpacks its kernel with it"),
     ("zstd", Purpose::Test, "oracle of the layer tests"),
 ];
@@ -75,9 +81,49 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 pub(crate) fn install(purpose: Purpose) -> Result<()> {
     packages(purpose)?;
     if purpose == Purpose::Test {
+        erofs_utils()?;
+        firewalld()?;
         crate::clients::install()?;
     }
     Ok(())
+}
+
+/// Debian 12's erofs-utils know neither archives nor blocks of 512 bytes: the tests of indexes look below the target directory for those
+/// of a newer suite.
+fn erofs_utils() -> Result<()> {
+    let prefix = crate::process::target().join("erofs-utils");
+    if prefix.join("bin/mkfs.erofs").exists() {
+        return Ok(());
+    }
+    let script = crate::process::root().join("tools/suite-tools");
+    let (script, prefix) = (script.to_string_lossy(), prefix.to_string_lossy());
+    execute(&mut command(&[&script, "--force", "--prefix", &prefix, "erofs-utils"]))
+}
+
+/// firewalld for the tests of networks, which run it with a root of its own: installed, it would be this machine's firewall. What it gets
+/// along without is left out.
+fn firewalld() -> Result<()> {
+    const WITHOUT: [&str; 9] = [
+        "systemd*",
+        "libsystemd-shared",
+        "polkitd",
+        "libpolkit*",
+        "*-nm-*",
+        "libnm0",
+        "perl*",
+        "dpkg",
+        "tar",
+    ];
+    let prefix = crate::process::target().join("firewalld");
+    if prefix.join("root/usr/sbin/firewalld").exists() {
+        return Ok(());
+    }
+    let script = crate::process::root().join("tools/suite-tools");
+    let (script, prefix) = (script.to_string_lossy(), prefix.to_string_lossy());
+    let mut words = vec![&*script, "--force", "--whole", "--prefix", &prefix];
+    words.extend(WITHOUT.iter().flat_map(|package| ["--without", package]));
+    words.extend(["firewalld", "dbus-daemon"]);
+    execute(&mut command(&words))
 }
 
 fn packages(purpose: Purpose) -> Result<()> {

@@ -12,6 +12,7 @@ pub mod environment;
 pub mod fake;
 mod identifier;
 pub mod images;
+pub mod machine;
 pub mod name_client;
 pub mod registry;
 mod wait;

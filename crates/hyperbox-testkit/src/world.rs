@@ -9,7 +9,7 @@ use hyperbox_core::Engine;
 use hyperbox_core::container::{Config, Containers, Dependencies};
 use hyperbox_core::event::Events;
 use hyperbox_core::exec::Execs;
-use hyperbox_core::image::{ImageDependencies, Images, TransferProgress};
+use hyperbox_core::image::{ImageDependencies, Images, PulledBlobs, TransferProgress};
 use hyperbox_core::network::{BridgeWishes, NetworkDependencies, Networks};
 use hyperbox_core::system::{System, SystemFacts};
 use hyperbox_core::time::Timestamp;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::fake::{
-    FakeFiles, FakeHost, FakeNames, FakeNetwork, FakePorts, FakeRegistry, FakeSandboxes, FakeSnapshotter,
+    FakeFiles, FakeHost, FakeNames, FakeNetwork, FakePeers, FakePorts, FakeRegistry, FakeSandboxes, FakeSnapshotter,
     FakeTaskRuntime, FakeVolumes, MemoryContent, MemoryRecords,
 };
 
@@ -38,6 +38,7 @@ pub struct World {
     pub names: FakeNames,
     pub volumes: FakeVolumes,
     pub registry: FakeRegistry,
+    pub peers: FakePeers,
     pub host: FakeHost,
     pub directory: Arc<tempfile::TempDir>,
 }
@@ -60,6 +61,7 @@ impl World {
             names: FakeNames::default(),
             volumes: FakeVolumes::new(),
             registry: FakeRegistry::new(),
+            peers: FakePeers::default(),
             host: FakeHost::new(),
             directory: Arc::new(tempfile::tempdir().expect("temporary directory")),
         }
@@ -76,7 +78,9 @@ impl World {
             content: Arc::new(self.content.clone()),
             snapshotter: Arc::new(self.snapshotter.clone()),
             registry: Arc::new(self.registry.clone()),
+            peers: Arc::new(self.peers.clone()),
             events: events.clone(),
+            pulled_blobs: PulledBlobs::Left,
             spool_dir: self.directory.path().to_owned(),
         })
         .expect("images");
@@ -149,26 +153,53 @@ impl World {
     /// # Panics
     /// When the name is none of an image.
     pub fn publish(&self, name: &str, config: &Value) -> ImageReference {
-        let reference = ImageReference::parse(name).expect(name);
         let mut layer = vec![0; 1024];
         layer.extend_from_slice(name.as_bytes());
-        let diff_id = Digest::from_sha256(Sha256::digest(&layer).into());
+        self.publish_layer(name, config, layer)
+    }
+
+    /// The same with a layer of these bytes.
+    ///
+    /// # Panics
+    /// When the name is none of an image.
+    pub fn publish_layer(&self, name: &str, config: &Value, layer: Vec<u8>) -> ImageReference {
+        self.publish_layers(name, config, vec![layer])
+    }
+
+    /// The same with several layers.
+    ///
+    /// # Panics
+    /// When the name is none of an image.
+    pub fn publish_layers(&self, name: &str, config: &Value, layers: Vec<Vec<u8>>) -> ImageReference {
+        let reference = ImageReference::parse(name).expect(name);
+        let diff_ids: Vec<Digest> = layers
+            .iter()
+            .map(|layer| Digest::from_sha256(Sha256::digest(layer).into()))
+            .collect();
+        let made = json!({ "created_by": "make", "created": "2026-01-02T03:04:05Z" });
+        let mut history = vec![made; layers.len()];
+        history.push(json!({ "created_by": "CMD", "empty_layer": true }));
         let configuration = json!({
             "architecture": "amd64", "os": "linux", "config": config, "created": "2026-01-02T03:04:05Z",
-            "rootfs": { "type": "layers", "diff_ids": [diff_id] },
-            "history": [{ "created_by": "make", "created": "2026-01-02T03:04:05Z" }, { "created_by": "CMD", "empty_layer": true }],
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
+            "history": history,
         })
         .to_string();
         let describe = |media_type: &str, size: usize, digest: Digest| json!({ "mediaType": media_type, "size": size, "digest": digest });
-        let (size, length) = (layer.len(), configuration.len());
-        let layer = self.registry.insert_blob(&reference, layer);
+        let length = configuration.len();
+        let layer_type = "application/vnd.oci.image.layer.v1.tar";
+        let layers = layers.into_iter().map(|layer| {
+            let size = layer.len();
+            describe(layer_type, size, self.registry.insert_blob(&reference, layer))
+        });
+        let layers: Vec<Value> = layers.collect();
         let configuration = self.registry.insert_blob(&reference, configuration);
         let media_type = "application/vnd.oci.image.manifest.v1+json";
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": media_type,
             "config": describe("application/vnd.oci.image.config.v1+json", length, configuration),
-            "layers": [describe("application/vnd.oci.image.layer.v1.tar", size, layer)],
+            "layers": layers,
         });
         self.registry
             .insert_manifest(&reference, media_type, manifest.to_string());
@@ -213,6 +244,7 @@ fn facts() -> SystemFacts {
         cgroup_version: 2,
         cgroup_driver: "cgroupfs".to_owned(),
         storage_driver: "fake".to_owned(),
+        storage_status: Vec::new(),
         root_dir: "/var/lib/hyperbox".into(),
         security_options: vec!["name=seccomp,profile=builtin".to_owned()],
         default_runtime: "hyperbox".to_owned(),

@@ -5,23 +5,37 @@
 //! contender that fails its warm-up is left out and named. Kept are the medians, the spread (quartiles), the ratio to HyperBox and
 //! the machine, as a table and as JSON below `target/bench`.
 
+mod build;
+mod chart;
 mod contender;
+mod crowd;
+mod daemon;
+mod disk;
+mod endurance;
+mod engines;
+mod footprint;
+mod image_server;
 mod lifecycle;
 mod network;
+mod process_memory;
+mod project;
 mod pull;
+mod read;
+mod report;
 mod series;
 mod statistics;
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::machine;
 use crate::process::target;
-use contender::Contender;
-use series::{Series, Unit, interleave};
+use daemon::Daemon;
+use engines::Prepared;
+use hyperbox_bench::Scenario;
 
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]
@@ -37,44 +51,95 @@ pub(crate) struct Arguments {
 enum What {
     /// `run --rm IMAGE true` with bridge and without network, and `run -d`.
     Lifecycle,
+    /// Fifty starts at once, and `exec`.
+    Crowd,
+    /// A thousand containers one after the other: the last as fast as the first, nothing piles up.
+    Endurance,
+    /// Memory of an idle engine and of each container, wake-ups, and a restart with a hundred containers.
+    Footprint,
     /// Attaching, published ports and names; Docker by DOCKER_HOST, Podman by its Docker-compatible CONTAINER_HOST.
     Network,
-    /// A full pull of a 250 MB image from a registry on this machine until it can be run.
-    Pull,
+    /// Full pulls from a registry on this machine, until the image can be run and until it has been.
+    Pull {
+        /// Images of 100 MB in so many layers and files, such as 8x100000 (repeatable) [default: 250 MB in five layers]
+        #[arg(long = "image", value_name = "LAYERSxFILES")]
+        images: Vec<String>,
+        /// Images of 1, 8 and 30 layers with 10 and 100,000 files
+        #[arg(long, conflicts_with = "images")]
+        matrix: bool,
+    },
+    /// Ten services up, up again unchanged, and down, beside `docker compose` on Docker Engine.
+    Project,
+    /// Images from Dockerfiles: from nothing, after a change, again, stages side by side, and of 50,000 files.
+    Build,
+    /// Disk space of ten versions of an image that differ a little.
+    Disk,
+    /// Reading all files of an image in a container, from the disk and from memory.
+    Read,
+    /// Writes docs/performance.md and its chart from what was measured.
+    Report,
     /// Asks for a name as often as it can: the part of `network` that runs in a container.
     #[command(hide = true)]
     Ask(network::Question),
-}
-
-/// One thing that is measured.
-#[derive(Debug)]
-pub(crate) struct Scenario {
-    /// What it is, such as `run --rm, bridge`.
-    name: String,
-    contenders: Vec<Contender>,
 }
 
 /// Runs the task.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.what {
         What::Lifecycle => lifecycle::run(arguments.rounds),
+        What::Crowd => crowd(arguments.rounds),
+        What::Endurance => endurance(),
+        What::Footprint => footprint(),
         What::Network => network::run(arguments.rounds),
-        What::Pull => pull::run(arguments.rounds),
+        What::Pull { matrix: true, .. } => pull::run(arguments.rounds, &pull::MATRIX.map(str::to_owned)),
+        What::Pull { images, .. } => pull::run(arguments.rounds, images),
+        What::Project => project::run(arguments.rounds),
+        What::Build => build::run(arguments.rounds),
+        What::Disk => disk::run(),
+        What::Read => read::run(arguments.rounds),
+        What::Report => report::run(),
         What::Ask(question) => network::ask(question),
     }
 }
 
+fn crowd(rounds: usize) -> Result<()> {
+    let daemon = Daemon::start()?;
+    let prepared = Prepared::with_starter(&daemon)?;
+    let engines = &prepared.engines;
+    let at_once = crowd::measure(engines, rounds);
+    let floor = crowd::floor(engines, rounds);
+    keep("crowd", &[at_once, floor, crowd::exec(engines, rounds)])
+}
+
+fn endurance() -> Result<()> {
+    let daemon = Daemon::start()?;
+    let _prepared = Prepared::with_starter(&daemon)?;
+    keep("endurance", &[endurance::measure(&daemon)?])
+}
+
+fn footprint() -> Result<()> {
+    let mut daemon = Daemon::start()?;
+    let prepared = Prepared::with_starter(&daemon)?;
+    let [idle, each] = footprint::memory(&prepared.engines)?;
+    let idleness = footprint::idleness(&daemon)?;
+    keep("footprint", &[idle, each, idleness, footprint::restart(&mut daemon)?])
+}
+
+/// Lets time pass that is itself a part of a measurement.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured is what happens when nothing is asked for"
+)]
+fn let_pass(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Measures scenarios one after the other, prints a table for each and keeps everything as JSON.
 fn measure(benchmark: &str, scenarios: Vec<Scenario>, rounds: usize) -> Result<()> {
-    let mut results = Vec::new();
-    for scenario in scenarios {
-        let series = scenario.contenders.into_iter().map(|contender| Series {
-            name: contender.name.clone(),
-            command: contender.shown(),
-            take: Box::new(move || Ok(once(&contender)?.as_secs_f64() * 1000.0)),
-        });
-        results.push(interleave(&scenario.name, Unit::Milliseconds, series.collect(), rounds).to_json());
-    }
+    let results: Vec<_> = scenarios
+        .into_iter()
+        .map(|scenario| series::print(hyperbox_bench::measure(&scenario, rounds)).to_json())
+        .collect();
     keep(benchmark, &results)
 }
 
@@ -92,13 +157,4 @@ fn keep(benchmark: &str, scenarios: &[Value]) -> Result<()> {
         .with_context(|| format!("cannot write {}", file.display()))?;
     println!("\nmachine: {}\nkept in {}", report["machine"], file.display());
     Ok(())
-}
-
-fn once(contender: &Contender) -> Result<Duration> {
-    contender.prepare()?;
-    let start = Instant::now();
-    let output = contender.run()?;
-    let elapsed = start.elapsed();
-    contender.clean_up(&output)?;
-    Ok(elapsed)
 }

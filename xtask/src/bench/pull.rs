@@ -1,88 +1,73 @@
 // SPDX-License-Identifier: MIT
-//! `bench pull`: a full pull from a registry on this machine, until the image can be run.
-//!
-//! The image comes from the testkit's example `serve-images`, which starts Debian's docker-registry with it and ends when its
-//! standard input does.
+//! `bench pull`: a full pull from a registry on this machine, until the image can be run, and until its first command has run; beside
+//! it what decompression alone takes, of the layers' blobs in the page cache, spread over the processors: no pull can be faster by much.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use anyhow::Result;
 
-use anyhow::{Context as _, Result};
-
-use super::lifecycle::{Daemon, engines};
+use super::contender::Contender;
+use super::daemon::Daemon;
+use super::engines::engines;
+use super::image_server::Server;
 use super::{Scenario, measure};
-use crate::process::{cargo, target};
+
+/// What `--matrix` measures, as layers and files.
+pub(super) const MATRIX: [&str; 6] = ["1x10", "8x10", "30x10", "1x100000", "8x100000", "30x100000"];
 
 /// Measures the pulls; fewer rounds than asked for, because each takes seconds.
-pub(super) fn run(rounds: usize) -> Result<()> {
-    let server = Server::start()?;
+pub(super) fn run(rounds: usize, images: &[String]) -> Result<()> {
+    let server = Server::start(images)?;
     let daemon = Daemon::start()?;
+    let engines = engines(&daemon);
     let mut scenarios = Vec::new();
     // All of them go before each pull: with the same files they are one image under several names.
     let mut clean = vec!["rmi", "-f"];
     clean.extend(server.images.iter().map(|(_, image)| image.as_str()));
-    for (kind, image) in &server.images {
-        let contenders = engines(&daemon).into_iter().map(|engine| {
-            let pull: &[&str] = match engine.name.as_str() {
-                "podman" => &["pull", "--tls-verify=false", image],
-                _ => &["pull", image],
+    for ((kind, image), blobs) in server.images.iter().zip(&server.blobs) {
+        let contenders = |words: fn(&str, &str) -> Vec<String>| -> Vec<Contender> {
+            let one = |engine: &Contender| {
+                let words = words(&engine.name, image);
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                engine.with(&words).before(&clean)
             };
-            engine.with(pull).before(&clean)
+            engines.iter().map(one).collect()
+        };
+        let mut pulls = contenders(|engine, image| words(engine, &["pull"], &[image]));
+        pulls.push(decompression(kind, blobs));
+        scenarios.push(Scenario {
+            name: format!("pull of {kind}, registry on this machine"),
+            contenders: pulls,
         });
         scenarios.push(Scenario {
-            name: format!("pull of a 250 MB image, {kind} layers, registry on this machine"),
-            contenders: contenders.collect(),
+            name: format!("pull of {kind} and its first command, registry on this machine"),
+            contenders: contenders(|engine, image| words(engine, &["run", "--rm"], &[image, "true"])),
         });
     }
     measure("pull", scenarios, rounds.min(10))?;
     // The next run's registry has another port: what stays under this one's names would spare that run its work.
-    for engine in engines(&daemon) {
+    for engine in &engines {
         let words: Vec<String> = clean.iter().map(|word| (*word).to_owned()).collect();
         drop(engine.call(&words));
     }
     Ok(())
 }
 
-struct Server {
-    child: Child,
-    /// Kind of compression and name of the image.
-    images: Vec<(String, String)>,
+/// Decompresses blobs into nothing, as many at once as there are processors.
+fn decompression(kind: &str, blobs: &[String]) -> Contender {
+    let program = if kind.starts_with("zstd") { "zstd" } else { "gzip" };
+    let each = format!("exec {program} -dc < \"$1\" > /dev/null");
+    let script = format!("printf '%s\\0' \"$@\" | xargs -0 -n 1 -P \"$(nproc)\" sh -c '{each}' {program}");
+    let mut arguments = vec!["-c", script.as_str(), program];
+    arguments.extend(blobs.iter().map(String::as_str));
+    Contender::new(&format!("{program} -dc"), &["sh"]).with(&arguments)
 }
 
-impl Server {
-    fn start() -> Result<Self> {
-        let mut build = cargo(&[
-            "build",
-            "--release",
-            "-p",
-            "hyperbox-testkit",
-            "--example",
-            "serve-images",
-        ]);
-        crate::process::run(&mut build)?;
-        let program = target().join("release/examples/serve-images");
-        let mut child = std::process::Command::new(&program)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot run {}", program.display()))?;
-        let output = child.stdout.take().context("the server's output is a pipe")?;
-        let mut images = Vec::new();
-        for line in BufReader::new(output).lines() {
-            let line = line.context("cannot read what the image server says")?;
-            match line.split_once(' ') {
-                Some((kind, image)) => images.push((kind.to_owned(), image.to_owned())),
-                None => break,
-            }
-        }
-        Ok(Self { child, images })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // The end of its input is what it waits for.
-        drop(self.child.stdin.take());
-        let _reaped = self.child.wait();
-    }
+/// Puts a command line together; Podman has to be told that the registry speaks no TLS.
+pub(super) fn words(engine: &str, command: &[&str], rest: &[&str]) -> Vec<String> {
+    let insecure: &[&str] = if engine == "podman" {
+        &["--tls-verify=false"]
+    } else {
+        &[]
+    };
+    let all = command.iter().chain(insecure).chain(rest);
+    all.map(|word| (*word).to_owned()).collect()
 }

@@ -17,6 +17,7 @@ pub async fn run(make: impl Fn() -> Arc<dyn ContentStore>) {
     mismatches_leave_nothing(&*make()).await;
     dropped_writers_leave_nothing(&*make()).await;
     the_same_blob_twice_is_fine(&*make()).await;
+    a_blob_takes_the_place_of_another(&*make()).await;
     both_algorithms_work(&*make()).await;
     missing_blobs_are_not_found(&*make()).await;
     open_blobs_outlive_their_removal(&*make()).await;
@@ -120,6 +121,29 @@ async fn the_same_blob_twice_is_fine(content: &dyn ContentStore) {
     wrong.write(b"wrong").await.expect("write");
     wrong.commit(None).await.expect_err("verified although it is there");
     assert_eq!(read(content, &digest), b"twice");
+}
+
+/// That of damaged bytes, which no seam can write: here they are the same.
+async fn a_blob_takes_the_place_of_another(content: &dyn ContentStore) {
+    let digest = digest(b"whole");
+    for there in [false, true] {
+        assert_eq!(content.info(&digest).expect("info").is_some(), there);
+        let former = there.then(|| content.open(&digest).expect("open"));
+        let mut writer = content.writer(&digest).await.expect("writer");
+        writer.write(b"whole").await.expect("write");
+        let info = writer.replace(Some(ByteSize(5))).await.expect("replace");
+        assert_eq!((info.digest, info.size.0), (digest.clone(), 5));
+        let mut bytes = Vec::new();
+        if let Some(mut former) = former {
+            former.read_to_end(&mut bytes).expect("an open blob stays readable");
+            assert_eq!(bytes, b"whole");
+        }
+    }
+    let mut wrong = content.writer(&digest).await.expect("writer");
+    wrong.write(b"wrong").await.expect("write");
+    wrong.replace(None).await.expect_err("other bytes");
+    assert_eq!(read(content, &digest), b"whole");
+    assert_eq!(content.list().await.expect("list").len(), 1);
 }
 
 async fn both_algorithms_work(content: &dyn ContentStore) {

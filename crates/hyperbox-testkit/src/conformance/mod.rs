@@ -5,6 +5,8 @@
 //! only the trait, so that a wrong expectation shows as soon as a second implementation runs it.
 
 pub mod content;
+pub mod files;
+pub mod groups;
 pub mod names;
 pub mod network;
 pub mod ports;

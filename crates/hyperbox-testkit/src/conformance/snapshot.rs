@@ -7,7 +7,7 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hyperbox_core::seam::{ActiveKey, FileChangeKind, Snapshotter};
+use hyperbox_core::seam::{ActiveKey, FileChangeKind, LayerCheck, Pace, Snapshotter};
 use hyperbox_types::{DiffId, Digest, ErrorKind, RootMount};
 use sha2::{Digest as _, Sha256};
 
@@ -26,6 +26,8 @@ pub async fn run(make: impl Fn() -> Arc<dyn Snapshotter>) {
     recipes_name_layers_topmost_first(&*make()).await;
     missing_things_are_not_found(&*make()).await;
     changes_are_listed(&*make()).await;
+    layers_are_compared_with_their_archive(&*make()).await;
+    optimizing_changes_nothing_that_is_seen(&*make()).await;
 }
 
 fn archive(files: &[(&str, &str)]) -> Vec<u8> {
@@ -83,6 +85,10 @@ async fn layers_are_visible_after_their_commit(snapshotter: &dyn Snapshotter) {
     assert_eq!((staged.diff_id(), staged.size().0), (&expected, length));
     assert!(!snapshotter.has_layer(&expected), "visible before its commit");
     let again = snapshotter
+        .stage_layer(Box::new(Cursor::new(archive.clone())))
+        .await
+        .expect("stage");
+    let replaced = snapshotter
         .stage_layer(Box::new(Cursor::new(archive)))
         .await
         .expect("stage");
@@ -100,12 +106,51 @@ async fn layers_are_visible_after_their_commit(snapshotter: &dyn Snapshotter) {
         fs::read_to_string(lower(&view)[0].join("etc/name")).expect("read"),
         "one"
     );
+    replaced.replace().expect("taking the place of what is there");
+    assert_eq!(snapshotter.layers().await.expect("layers").len(), 1);
+    let view = snapshotter.view(std::slice::from_ref(&expected)).expect("view");
+    assert_eq!(
+        fs::read_to_string(lower(&view)[0].join("etc/name")).expect("read"),
+        "one"
+    );
     snapshotter.remove_layer(&expected).await.expect("remove");
     snapshotter
         .remove_layer(&expected)
         .await
         .expect("removing what is not there");
     assert!(!snapshotter.has_layer(&expected) && snapshotter.layers().await.expect("layers").is_empty());
+}
+
+async fn optimizing_changes_nothing_that_is_seen(snapshotter: &dyn Snapshotter) {
+    let Some(optimizer) = snapshotter.optimizer() else {
+        return;
+    };
+    let large = "the same in both\n".repeat(5000);
+    let mut layers = Vec::new();
+    for own in ["one", "other"] {
+        layers.push(add(snapshotter, archive(&[("shared", &large), ("own", own)])).await);
+    }
+    let check = async |what: &str| {
+        for (layer, own) in layers.iter().zip(["one", "other"]) {
+            let view = snapshotter.view(std::slice::from_ref(layer)).expect("view");
+            let read = |name: &str| fs::read_to_string(lower(&view)[0].join(name)).expect("read");
+            assert!(read("shared") == large && read("own") == own, "{what}");
+        }
+    };
+    check("before").await;
+    let pace = Arc::new(Pace::default());
+    let missing = diff_id(b"missing");
+    let wanted = [layers.as_slice(), std::slice::from_ref(&missing)].concat();
+    let done = optimizer.optimize(&wanted, Arc::clone(&pace)).await.expect("optimize");
+    check("optimized").await;
+    assert_eq!(optimizer.shared().layers, done.layers);
+    assert_eq!(optimizer.own().await.expect("own").len(), 2);
+    let undone = optimizer.restore(&wanted, Arc::clone(&pace)).await.expect("restore");
+    check("restored").await;
+    assert_eq!((undone.layers, optimizer.shared().layers), (done.layers, 0));
+    pace.stop();
+    let stopped = optimizer.optimize(&wanted, pace).await.expect("told to end");
+    assert_eq!(stopped.layers, 0);
 }
 
 async fn all_compressions_give_one_layer(snapshotter: &dyn Snapshotter) {
@@ -240,6 +285,20 @@ async fn changes_are_listed(snapshotter: &dyn Snapshotter) {
     let expected = [("/changed", FileChangeKind::Modified), ("/new", FileChangeKind::Added)];
     assert_eq!(shown, expected.map(|(path, kind)| (Path::new(path), kind)));
     snapshotter.remove(&key).await.expect("remove");
+}
+
+async fn layers_are_compared_with_their_archive(snapshotter: &dyn Snapshotter) {
+    let archive = archive(&[("etc/name", "one"), ("etc/other", "two")]);
+    let layer = add(snapshotter, archive.clone()).await;
+    let whole = || -> Option<Box<dyn Read + Send>> { Some(Box::new(Cursor::new(archive.clone()))) };
+    let compared = snapshotter.verify_layer(&layer, whole()).await.expect("compare");
+    assert_eq!(compared, LayerCheck::Intact);
+    let alone = snapshotter.verify_layer(&layer, None).await.expect("look at");
+    assert!(!matches!(alone, LayerCheck::Damaged { .. }), "{alone:?}");
+    assert_eq!(snapshotter.layers().await.expect("layers").len(), 1, "nothing is added");
+    let missing = diff_id(b"none");
+    let error = snapshotter.verify_layer(&missing, whole()).await.expect_err("missing");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
 #[cfg(test)]

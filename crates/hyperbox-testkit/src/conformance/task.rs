@@ -360,6 +360,7 @@ mod tests {
             LaunchTask {
                 container: container.clone(),
                 spec: "{}".to_owned(),
+                seccomp: None,
                 rootfs: RootMount::Bind {
                     source: "/".into(),
                     read_only: true,
@@ -374,12 +375,15 @@ mod tests {
                     path: format!("/log/{container}").into(),
                     max_bytes: None,
                     max_files: 1,
+                    compress: false,
+                    attributes: Default::default(),
                 },
                 runtime: RuntimeChoice::Embedded,
                 init: false,
                 network_namespace: None,
                 attached: Vec::new(),
                 files: Vec::new(),
+                trace: None,
             }
         }
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use hyperbox_core::seam::VolumeDriver;
+use hyperbox_core::seam::{VolumeDriver, VolumeMount};
 use hyperbox_types::{RootMount, VolumeName};
 
 /// Runs the suite; `make` makes a driver without volumes.
@@ -16,6 +16,7 @@ pub async fn run(make: impl Fn() -> Arc<dyn VolumeDriver>) {
     volumes_come_and_go(&*make()).await;
     empty_volumes_are_filled_once(&*make()).await;
     what_the_image_lacks_gives_nothing(&*make()).await;
+    what_can_be_mounted(&*make());
 }
 
 fn name(text: &str) -> VolumeName {
@@ -82,6 +83,27 @@ async fn what_the_image_lacks_gives_nothing(driver: &dyn VolumeDriver) {
         .await
         .expect("populate");
     assert_eq!(fs::read_dir(path).expect("list").count(), 0);
+}
+
+fn what_can_be_mounted(driver: &dyn VolumeDriver) {
+    let directory = tempfile::tempdir().expect("directory");
+    let bind = |device: &Path| VolumeMount::Bind {
+        device: device.to_owned(),
+        recursive: false,
+        options: Vec::new(),
+    };
+    let filesystem = |kind: &str| VolumeMount::Filesystem {
+        kind: kind.to_owned(),
+        device: "nothing".to_owned(),
+        options: Vec::new(),
+        data: Vec::new(),
+    };
+    driver.probe(&bind(directory.path())).expect("a directory");
+    driver.probe(&filesystem("tmpfs")).expect("memory");
+    let missing = driver.probe(&bind(&directory.path().join("missing")));
+    assert_eq!(missing.expect_err("missing").kind(), std::io::ErrorKind::NotFound);
+    let unknown = driver.probe(&filesystem("nosuchfs")).expect_err("no such type");
+    assert_eq!(unknown.raw_os_error(), Some(19), "{unknown}");
 }
 
 #[cfg(test)]

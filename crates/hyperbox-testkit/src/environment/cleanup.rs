@@ -60,7 +60,8 @@ impl TestEnvironment {
     }
 
     fn is_kept(&self, line: &str) -> bool {
-        let bridge = |line: &str| line.contains("set bridges") || line.contains("set masquerade");
+        let sets = ["set bridges", "set within", "set masquerade"];
+        let bridge = |line: &str| sets.iter().any(|set| line.contains(set));
         (line.starts_with("+ nft: ") && (!line.contains("elements") || bridge(line)))
             || line.starts_with("+ link: hb-")
             || (line.starts_with("+ cgroup: ") && line.ends_with(self.name()))

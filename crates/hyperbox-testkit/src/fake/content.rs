@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hyperbox_core::seam::{BlobInfo, ContentError, ContentStore, ContentWriter};
+use hyperbox_core::seam::{BlobInfo, ContentError, ContentStore, ContentWriter, Stray};
 use hyperbox_types::{ByteSize, Digest};
 use sha2::{Digest as _, Sha256, Sha512};
 
@@ -35,6 +35,11 @@ impl MemoryContent {
         let digest = Digest::from_sha256(Sha256::digest(&bytes).into());
         lock(&self.blobs).insert(digest.clone(), bytes);
         digest
+    }
+
+    /// Puts other bytes in the place of a blob, as a failing disk does.
+    pub fn damage(&self, digest: &Digest, bytes: impl Into<Bytes>) {
+        lock(&self.blobs).insert(digest.clone(), bytes.into());
     }
 
     /// Makes the next commit fail as if the disk were full.
@@ -107,6 +112,14 @@ impl ContentStore for MemoryContent {
         Ok(())
     }
 
+    async fn strays(&self) -> Result<Vec<Stray>, ContentError> {
+        Ok(Vec::new())
+    }
+
+    async fn remove_stray(&self, _stray: &Stray) -> Result<(), ContentError> {
+        Ok(())
+    }
+
     async fn list(&self) -> Result<Vec<BlobInfo>, ContentError> {
         tokio::task::yield_now().await;
         let blobs = lock(&self.blobs);
@@ -138,6 +151,20 @@ impl ContentWriter for MemoryWriter {
     }
 
     async fn commit(self: Box<Self>, size: Option<ByteSize>) -> Result<BlobInfo, ContentError> {
+        let (store, info, bytes) = self.verified(size).await?;
+        lock(&store.blobs).entry(info.digest.clone()).or_insert(bytes);
+        Ok(info)
+    }
+
+    async fn replace(self: Box<Self>, size: Option<ByteSize>) -> Result<BlobInfo, ContentError> {
+        let (store, info, bytes) = self.verified(size).await?;
+        lock(&store.blobs).insert(info.digest.clone(), bytes);
+        Ok(info)
+    }
+}
+
+impl MemoryWriter {
+    async fn verified(self, size: Option<ByteSize>) -> Result<(MemoryContent, BlobInfo, Bytes), ContentError> {
         tokio::task::yield_now().await;
         self.store.faults.check()?;
         let length = self.offset();
@@ -156,14 +183,11 @@ impl ContentWriter for MemoryWriter {
                 actual,
             });
         }
-        let Self { store, expected, bytes } = *self;
-        lock(&store.blobs)
-            .entry(expected.clone())
-            .or_insert_with(|| Bytes::from(bytes));
-        Ok(BlobInfo {
-            digest: expected,
+        let info = BlobInfo {
+            digest: self.expected,
             size: ByteSize(length),
-        })
+        };
+        Ok((self.store, info, self.bytes.into()))
     }
 }
 

@@ -254,6 +254,36 @@ impl ContainerFiles for FakeFiles {
         self.with_tree(&view, |tree| unpack(tree, &checked, &how, &mut bytes.as_slice()))
     }
 
+    async fn find_user(&self, view: FilesView, user: &str) -> Result<(u32, u32), FilesError> {
+        tokio::task::yield_now().await;
+        let text = |tree: &Tree, path: &str| {
+            let node = tree.get(path);
+            node.map(|node| String::from_utf8_lossy(&node.content).into_owned())
+                .unwrap_or_default()
+        };
+        let (passwd, group) = self.with_tree(&view, |tree| (text(tree, "etc/passwd"), text(tree, "etc/group")));
+        let (name, wish) = user.split_once(':').unwrap_or((user, ""));
+        let ids = |line: &str| {
+            let fields: Vec<&str> = line.split(':').collect();
+            let number = |at: usize| fields.get(at)?.parse::<u32>().ok();
+            let named = fields.first() == Some(&name) || fields.get(2) == Some(&name);
+            named.then(|| Some((number(2)?, number(3)?))).flatten()
+        };
+        let unknown = |what: &str, name: &str, file: &str| {
+            refused(format!(
+                "unable to find {what} {name}: no matching entries in {file} file"
+            ))
+        };
+        let own = passwd.lines().find_map(ids).or_else(|| Some((name.parse().ok()?, 0)));
+        let (uid, gid) = own.ok_or_else(|| unknown("user", name, "passwd"))?;
+        if wish.is_empty() {
+            return Ok((uid, gid));
+        }
+        let line = group.lines().find(|line| line.split(':').next() == Some(wish));
+        let found = line.and_then(|line| line.split(':').nth(2)).unwrap_or(wish);
+        Ok((uid, found.parse().map_err(|_| unknown("group", wish, "group"))?))
+    }
+
     async fn export(&self, view: FilesView) -> Result<FileStream, FilesError> {
         tokio::task::yield_now().await;
         Ok(streamed(self.with_tree(&view, |tree| pack(tree, "", ""))))

@@ -122,6 +122,10 @@ impl Host for FakeHost {
         pids.iter().map(describe).collect()
     }
 
+    fn has_block_weights(&self) -> bool {
+        true
+    }
+
     fn link_counters(&self, _pid: u32) -> Vec<LinkCounters> {
         vec![LinkCounters {
             name: "eth0".to_owned(),

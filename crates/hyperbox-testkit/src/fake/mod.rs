@@ -11,9 +11,12 @@
 mod content;
 mod fault;
 mod files;
+mod groups;
 mod host;
+mod host_network;
 mod names;
 mod network;
+mod peers;
 mod ports;
 mod records;
 mod registry;
@@ -27,11 +30,14 @@ mod tests;
 
 pub use content::MemoryContent;
 pub use files::FakeFiles;
+pub use groups::FakeGroups;
 pub use host::FakeHost;
+pub use host_network::FakeHostNetwork;
 pub use names::FakeNames;
 pub use network::FakeNetwork;
+pub use peers::FakePeers;
 pub use ports::FakePorts;
-pub use records::MemoryRecords;
+pub use records::{HeldSync, MemoryRecords};
 pub use registry::FakeRegistry;
 pub use sandbox::FakeSandboxes;
 pub use snapshot::FakeSnapshotter;

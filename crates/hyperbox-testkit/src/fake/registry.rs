@@ -9,14 +9,16 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use hyperbox_core::seam::{
-    BlobStream, Credentials, Descriptor, FetchedManifest, PushOutcome, Registry, RegistryError, RegistryFault,
-    SearchResult,
+    BlobStream, Credentials, Descriptor, Download, FetchedManifest, PushOutcome, Registry, RegistryError,
+    RegistryFault, SearchResult,
 };
-use hyperbox_types::{ByteSize, Digest, ImageReference};
+use hyperbox_types::{ByteSize, Digest, ImageReference, Tag};
 use sha2::{Digest as _, Sha256};
 
 use super::fault::{Faults, lock};
 
+/// How many repositories are tried to take a blob from, as by the real one.
+const MAX_MOUNTS: usize = 4;
 /// Pieces of a blob are this long: small, so that every consumer sees several.
 const PIECE: usize = 1000;
 
@@ -39,7 +41,43 @@ struct State {
     /// Blobs that end early, with the number of bytes that are sent.
     truncated: BTreeMap<Digest, usize>,
     fetched: Vec<Digest>,
+    /// Blobs that were asked for before they were pushed.
+    asked: Vec<Digest>,
+    claims: Claims,
     password: Option<String>,
+}
+
+/// How many blobs are being claimed, and were at most.
+#[derive(Debug, Default)]
+struct Claims {
+    now: usize,
+    most: usize,
+}
+
+impl State {
+    fn claim(
+        &mut self,
+        reference: &ImageReference,
+        descriptor: &Descriptor,
+        mount_from: &[String],
+    ) -> Option<PushOutcome> {
+        self.asked.push(descriptor.digest.clone());
+        let here = reference.repository().to_string();
+        let link = |repository: &str| (repository.to_owned(), descriptor.digest.clone());
+        if self.links.contains(&link(&here)) {
+            return Some(PushOutcome::Existed);
+        }
+        let host = reference.repository().host();
+        let mountable = mount_from
+            .iter()
+            .take(MAX_MOUNTS)
+            .any(|path| self.links.contains(&link(&format!("{host}/{path}"))));
+        if !mountable {
+            return None;
+        }
+        self.links.insert(link(&here));
+        Some(PushOutcome::Mounted)
+    }
 }
 
 impl FakeRegistry {
@@ -61,6 +99,11 @@ impl FakeRegistry {
     /// Makes the stream of a blob break off after so many bytes.
     pub fn truncate_blob(&self, digest: &Digest, after: usize) {
         lock(&self.state).truncated.insert(digest.clone(), after);
+    }
+
+    /// Sends other bytes for a blob from now on, as a broken proxy does.
+    pub fn damage_blob(&self, digest: &Digest, bytes: impl Into<Bytes>) {
+        lock(&self.state).blobs.insert(digest.clone(), bytes.into());
     }
 
     /// Puts a blob into a repository and returns its digest.
@@ -100,14 +143,25 @@ impl FakeRegistry {
         lock(&self.state).fetched.clone()
     }
 
+    /// Returns the blobs that this registry was asked for before a push, in order, repetitions included.
+    pub fn asked(&self) -> Vec<Digest> {
+        lock(&self.state).asked.clone()
+    }
+
+    /// Returns how many blobs were claimed at the same time, at most.
+    pub fn claims_at_once(&self) -> usize {
+        lock(&self.state).claims.most
+    }
+
     async fn enter(&self, credentials: Option<&Credentials>) -> Result<(), RegistryError> {
         tokio::task::yield_now().await;
         self.faults.check()?;
         let state = lock(&self.state);
         match &state.password {
-            Some(password) if credentials.is_none_or(|given| given.password != *password) => {
-                Err(failure(RegistryFault::Unauthorized, "authentication required"))
-            }
+            Some(password) if credentials.is_none_or(|given| given.password != *password) => Err(failure(
+                RegistryFault::Unauthorized,
+                "unauthorized: authentication required",
+            )),
             _ => Ok(()),
         }
     }
@@ -159,6 +213,26 @@ impl Registry for FakeRegistry {
         })
     }
 
+    async fn tags(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<Tag>, RegistryError> {
+        self.enter(credentials).await?;
+        let prefix = format!("{}:", reference.repository());
+        let state = lock(&self.state);
+        let tags: Vec<Tag> = state
+            .tags
+            .keys()
+            .filter_map(|name| Tag::parse(name.strip_prefix(&prefix)?).ok())
+            .collect();
+        if tags.is_empty() {
+            let message = format!("repository {prefix} name unknown");
+            return Err(failure(RegistryFault::NotFound, &message));
+        }
+        Ok(tags)
+    }
+
     async fn blob(
         &self,
         reference: &ImageReference,
@@ -198,24 +272,16 @@ impl Registry for FakeRegistry {
         reference: &ImageReference,
         descriptor: &Descriptor,
         mut content: File,
-        mount_from: &[String],
+        mount_from: Option<&[String]>,
         credentials: Option<&Credentials>,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<PushOutcome, RegistryError> {
         self.enter(credentials).await?;
-        let here = reference.repository().to_string();
-        let link = |repository: &str| (repository.to_owned(), descriptor.digest.clone());
         let mut state = lock(&self.state);
-        if state.links.contains(&link(&here)) {
-            return Ok(PushOutcome::Existed);
-        }
-        let host = reference.repository().host();
-        let mountable = mount_from
-            .iter()
-            .any(|path| state.links.contains(&link(&format!("{host}/{path}"))));
-        if mountable {
-            state.links.insert(link(&here));
-            return Ok(PushOutcome::Mounted);
+        if let Some(mount_from) = mount_from
+            && let Some(outcome) = state.claim(reference, descriptor, mount_from)
+        {
+            return Ok(outcome);
         }
         let mut bytes = Vec::new();
         content
@@ -229,8 +295,28 @@ impl Registry for FakeRegistry {
         }
         progress(bytes.len() as u64);
         state.blobs.insert(descriptor.digest.clone(), bytes.into());
-        state.links.insert(link(&here));
+        let here = reference.repository().to_string();
+        state.links.insert((here, descriptor.digest.clone()));
         Ok(PushOutcome::Uploaded)
+    }
+
+    async fn claim_blob(
+        &self,
+        reference: &ImageReference,
+        descriptor: &Descriptor,
+        mount_from: &[String],
+        credentials: Option<&Credentials>,
+    ) -> Result<Option<PushOutcome>, RegistryError> {
+        {
+            let claims = &mut lock(&self.state).claims;
+            claims.now += 1;
+            claims.most = claims.most.max(claims.now);
+        }
+        let entered = self.enter(credentials).await;
+        let mut state = lock(&self.state);
+        state.claims.now -= 1;
+        entered?;
+        Ok(state.claim(reference, descriptor, mount_from))
     }
 
     async fn push_manifest(
@@ -247,6 +333,15 @@ impl Registry for FakeRegistry {
     async fn login(&self, _host: &str, credentials: &Credentials) -> Result<Option<String>, RegistryError> {
         self.enter(Some(credentials)).await?;
         Ok(None)
+    }
+
+    /// No web server is behind it.
+    async fn download(&self, url: &str, _known: &[String]) -> Result<Download, RegistryError> {
+        Err(RegistryError {
+            fault: RegistryFault::NotFound,
+            message: format!("failed to GET {url} with status 404 Not Found: "),
+            source: None,
+        })
     }
 
     async fn search(

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use hyperbox_core::seam::{NameSockets, NetworkError, Routes, Sandboxes};
+use ipnet::IpNet;
 
 use super::fault::lock;
 use super::network::{name_sockets, own_namespace};
@@ -34,6 +35,16 @@ impl Sandboxes for FakeSandboxes {
     async fn set_routes(&self, _namespace: BorrowedFd<'_>, routes: Routes) -> Result<(), NetworkError> {
         tokio::task::yield_now().await;
         *lock(&self.routes) = Some(routes);
+        Ok(())
+    }
+
+    async fn add_stand_in(
+        &self,
+        _namespace: BorrowedFd<'_>,
+        _link: &str,
+        _addresses: &[IpNet],
+    ) -> Result<(), NetworkError> {
+        tokio::task::yield_now().await;
         Ok(())
     }
 

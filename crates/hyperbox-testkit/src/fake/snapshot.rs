@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: MIT
 //! Layers as plain directories in a temporary directory.
 
+mod optimizer;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use hyperbox_core::seam::{
-    ActiveKey, FileChange, FileChangeKind, FileStream, SnapshotError, Snapshotter, StagedLayer, Usage,
+    ActiveKey, FileChange, FileChangeKind, FileStream, LayerCheck, LayerOptimizer, SnapshotError, Snapshotter,
+    StagedLayer, Usage,
 };
 use hyperbox_types::{ByteSize, ContainerId, DiffId, Digest, RootMount, WritableLayer};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+use self::optimizer::Archives;
 use super::fault::{Faults, lock};
 
 /// A [`Snapshotter`] that unpacks files, directories and links, and leaves out owners, devices, xattrs and whiteouts.
@@ -23,6 +28,7 @@ pub struct FakeSnapshotter {
     root: Arc<TempDir>,
     layers: Arc<Mutex<BTreeMap<DiffId, Usage>>>,
     faults: Faults<SnapshotError>,
+    archives: Arc<Archives>,
 }
 
 impl FakeSnapshotter {
@@ -39,6 +45,7 @@ impl FakeSnapshotter {
             root: Arc::new(root),
             layers: Arc::default(),
             faults: Faults::default(),
+            archives: Arc::default(),
         }
     }
 
@@ -82,6 +89,7 @@ impl FakeSnapshotter {
                 writable: active.map(|active| WritableLayer {
                     upper: active.join("upper"),
                     work: active.join("work"),
+                    volatile: false,
                 }),
             },
         })
@@ -113,20 +121,67 @@ impl Snapshotter for FakeSnapshotter {
         lock(&self.layers).contains_key(layer)
     }
 
+    fn has_archive(&self, layer: &DiffId) -> bool {
+        self.archives.looks.fetch_add(1, Ordering::SeqCst);
+        self.keeps_archives() && self.has_layer(layer)
+    }
+
+    fn keeps_archives(&self) -> bool {
+        self.archives.kept.load(Ordering::SeqCst)
+    }
+
+    fn optimizer(&self) -> Option<&dyn LayerOptimizer> {
+        self.keeps_archives().then_some(self)
+    }
+
     async fn stage_layer(&self, stream: Box<dyn Read + Send>) -> Result<Box<dyn StagedLayer>, SnapshotError> {
         self.faults.check()?;
         let snapshotter = self.clone();
         let staging = tokio::task::spawn_blocking(move || stage(snapshotter, stream));
-        staging.await.map_err(|panic| SnapshotError::Archive {
+        let staged = staging.await.map_err(|panic| SnapshotError::Archive {
             reason: panic.to_string(),
             source: None,
-        })?
+        })??;
+        Ok(Box::new(staged))
     }
 
     async fn remove_layer(&self, layer: &DiffId) -> Result<(), SnapshotError> {
         tokio::task::yield_now().await;
         lock(&self.layers).remove(layer);
         remove_tree(&self.layer_path(layer))
+    }
+
+    async fn verify_layer(
+        &self,
+        layer: &DiffId,
+        archive: Option<Box<dyn Read + Send>>,
+    ) -> Result<LayerCheck, SnapshotError> {
+        if !self.has_layer(layer) {
+            return Err(SnapshotError::LayerNotFound { layer: layer.clone() });
+        }
+        let damaged = |reason: &str| LayerCheck::Damaged {
+            reason: reason.to_owned(),
+        };
+        let Ok(found) = contents(&self.layer_path(layer)) else {
+            return Ok(damaged("its directory cannot be read"));
+        };
+        let Some(archive) = archive else {
+            return Ok(LayerCheck::Plausible {
+                compared: "that its directory is there",
+            });
+        };
+        let staged = stage(self.clone(), archive)?;
+        if staged.diff_id != *layer {
+            return Err(SnapshotError::Archive {
+                reason: format!("it is not the archive of layer {layer}"),
+                source: None,
+            });
+        }
+        Ok(if contents(staged.aside.path())? == found {
+            LayerCheck::Intact
+        } else {
+            damaged("its files differ")
+        })
     }
 
     async fn layers(&self) -> Result<Vec<(DiffId, Usage)>, SnapshotError> {
@@ -253,8 +308,22 @@ fn walk(path: &Path, visit: &mut dyn FnMut(&Path, &fs::Metadata)) -> Result<(), 
     Ok(())
 }
 
+/// Reads all files of a tree.
+fn contents(root: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, SnapshotError> {
+    let mut files = BTreeMap::new();
+    walk(root, &mut |path, metadata| {
+        let bytes = if metadata.is_file() {
+            fs::read(path).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        files.insert(path.strip_prefix(root).unwrap_or(path).to_owned(), bytes);
+    })?;
+    Ok(files)
+}
+
 /// Unpacks one layer aside.
-fn stage(snapshotter: FakeSnapshotter, stream: Box<dyn Read + Send>) -> Result<Box<dyn StagedLayer>, SnapshotError> {
+fn stage(snapshotter: FakeSnapshotter, stream: Box<dyn Read + Send>) -> Result<FakeStaged, SnapshotError> {
     let refused = |source: io::Error| SnapshotError::Archive {
         reason: "malformed archive".to_owned(),
         source: Some(source),
@@ -283,12 +352,12 @@ fn stage(snapshotter: FakeSnapshotter, stream: Box<dyn Read + Send>) -> Result<B
         }
     }
     io::copy(&mut hashing, &mut io::sink()).map_err(refused)?;
-    Ok(Box::new(FakeStaged {
+    Ok(FakeStaged {
         diff_id: DiffId(Digest::from_sha256(hashing.hash.finalize().into())),
         size: ByteSize(hashing.length),
         aside,
         snapshotter,
-    }))
+    })
 }
 
 /// Finds the compression by its magic bytes.
@@ -340,10 +409,25 @@ impl StagedLayer for FakeStaged {
     }
 
     fn commit(self: Box<Self>) -> Result<(), SnapshotError> {
-        let mut layers = lock(&self.snapshotter.layers);
+        let table = Arc::clone(&self.snapshotter.layers);
+        let mut layers = lock(&table);
         if layers.contains_key(&self.diff_id) {
             return Ok(());
         }
+        self.put(&mut layers)
+    }
+
+    fn replace(self: Box<Self>) -> Result<(), SnapshotError> {
+        let table = Arc::clone(&self.snapshotter.layers);
+        let mut layers = lock(&table);
+        layers.remove(&self.diff_id);
+        remove_tree(&self.snapshotter.layer_path(&self.diff_id))?;
+        self.put(&mut layers)
+    }
+}
+
+impl FakeStaged {
+    fn put(self, layers: &mut BTreeMap<DiffId, Usage>) -> Result<(), SnapshotError> {
         let usage = measure(self.aside.path())?;
         let target = self.snapshotter.layer_path(&self.diff_id);
         let aside = self.aside.keep();

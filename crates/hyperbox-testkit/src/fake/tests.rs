@@ -10,7 +10,8 @@ use hyperbox_types::shim::{LogTarget, RuntimeChoice, Stdio, UserSpec};
 use hyperbox_types::{ContainerId, RootMount};
 
 use super::{
-    FakeNames, FakeNetwork, FakeSnapshotter, FakeTaskRuntime, FakeVolumes, MemoryContent, MemoryRecords, Script,
+    FakeGroups, FakeNames, FakeNetwork, FakeSnapshotter, FakeTaskRuntime, FakeVolumes, MemoryContent, MemoryRecords,
+    Script,
 };
 use crate::conformance;
 use crate::conformance::names::{Questions, Subject};
@@ -19,6 +20,11 @@ use crate::conformance::task::{Behaviour, Bench};
 #[tokio::test(flavor = "multi_thread")]
 async fn content_conforms() {
     conformance::content::run(|| Arc::new(MemoryContent::new())).await;
+}
+
+#[test]
+fn groups_conform() {
+    conformance::groups::check_all(&FakeGroups::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,6 +91,7 @@ impl Bench for FakeBench {
         LaunchTask {
             container: container.clone(),
             spec: "{}".to_owned(),
+            seccomp: None,
             rootfs: RootMount::Bind {
                 source: "/".into(),
                 read_only: true,
@@ -99,12 +106,15 @@ impl Bench for FakeBench {
                 path: format!("/logs/{container}").into(),
                 max_bytes: None,
                 max_files: 1,
+                compress: false,
+                attributes: Default::default(),
             },
             runtime: RuntimeChoice::Embedded,
             init: false,
             network_namespace: None,
             attached: Vec::new(),
             files: Vec::new(),
+            trace: None,
         }
     }
 }

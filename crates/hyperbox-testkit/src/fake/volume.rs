@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hyperbox_core::seam::{VolumeDriver, VolumeError};
+use hyperbox_core::seam::{VolumeDriver, VolumeError, VolumeMount};
 use hyperbox_types::{RootMount, VolumeName};
 use tempfile::TempDir;
 
@@ -109,6 +109,29 @@ impl VolumeDriver for FakeVolumes {
         tokio::task::yield_now().await;
         let path = self.mountpoint(name);
         tree_size(&path).map_err(failed(name, "measure", &path))
+    }
+
+    fn probe(&self, mount: &VolumeMount) -> io::Result<()> {
+        match mount {
+            VolumeMount::Bind { device, .. } => fs::read_dir(device).map(drop),
+            VolumeMount::Filesystem { kind, .. } if matches!(kind.as_str(), "tmpfs" | "ramfs") => Ok(()),
+            // "No such device", as the kernel says of types that it does not know.
+            VolumeMount::Filesystem { .. } => Err(io::Error::from_raw_os_error(19)),
+        }
+    }
+
+    fn look_beneath(&self, root: &RootMount, path: &Path) -> io::Result<()> {
+        let mut found = Err(io::ErrorKind::NotFound.into());
+        for layer in lowest_first(root) {
+            let base = layer.canonicalize()?;
+            found = match base.join(path).canonicalize() {
+                Ok(place) if place.starts_with(&base) => Ok(()),
+                Ok(_) => Err(io::ErrorKind::CrossesDevices.into()),
+                Err(error) if found.is_err() => Err(error),
+                Err(_) => found,
+            };
+        }
+        found
     }
 
     fn list(&self) -> Result<Vec<VolumeName>, VolumeError> {

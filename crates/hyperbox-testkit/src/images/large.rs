@@ -25,14 +25,33 @@ const MEGABYTE: u64 = 1_000_000;
 /// # Panics
 /// When it cannot be written.
 pub fn large(options: LayoutOptions) -> Layout {
-    cached(options).expect("the large image below target/tmp")
+    cached(FORMAT, image, options).expect("the large image below target/tmp")
 }
 
-fn cached(options: LayoutOptions) -> io::Result<Layout> {
+/// Returns a layout of 100 MB uncompressed, spread evenly over so many files and layers, above the starter's.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn spread(layers: u64, files: u64, options: LayoutOptions) -> Layout {
+    let format = format!("spread-1-{layers}x{files}");
+    cached(&format, || spread_image(layers, files), options).expect("the spread image below target/tmp")
+}
+
+/// Returns a layout of version `number` of an application: 60 MB that all versions share as a layer, and a layer of 400 files and
+/// 20 MB of which each version changes five in a hundred.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn version(number: u64, options: LayoutOptions) -> Layout {
+    let format = format!("version-1-{number}");
+    cached(&format, || version_image(number), options).expect("the image of a version below target/tmp")
+}
+
+fn cached(format: &str, image: impl FnOnce() -> Image, options: LayoutOptions) -> io::Result<Layout> {
     let parent = cache_directory();
     fs::create_dir_all(&parent)?;
     let name = format!(
-        "{FORMAT}-{:?}-{:?}-{}",
+        "{format}-{:?}-{:?}-{}",
         options.compression, options.media_types, options.index
     )
     .to_lowercase();
@@ -70,6 +89,46 @@ fn cache_directory() -> PathBuf {
         PathBuf::from,
     );
     target.join("tmp/images")
+}
+
+fn spread_image(layers: u64, files: u64) -> Image {
+    let mut image = starter();
+    let length = 100 * MEGABYTE / files;
+    for number in 0..layers {
+        let mut layer = Layer::new().directory("spread", 0o755);
+        let top = format!("spread/{number}");
+        layer = layer.directory(&top, 0o755);
+        for file in (0..files).filter(|file| file % layers == number) {
+            let directory = format!("{top}/{}", file / layers / 100);
+            if (file / layers).is_multiple_of(100) {
+                layer = layer.directory(&directory, 0o755);
+            }
+            let content = Content::Generated { seed: file, length };
+            layer = layer.content(&format!("{directory}/{file}"), 0o644, content);
+        }
+        image.layers.push(layer);
+    }
+    image
+}
+
+fn version_image(number: u64) -> Image {
+    let mut image = starter();
+    let file = |seed, length| Content::Generated { seed, length };
+    let mut shared = Layer::new().directory("shared", 0o755);
+    for part in 0..600 {
+        shared = shared.content(&format!("shared/{part}"), 0o644, file(part, MEGABYTE / 10));
+    }
+    let mut own = Layer::new().directory("application", 0o755);
+    for part in 0..400 {
+        let changed = if part % 20 == number % 20 { number + 1 } else { 0 };
+        own = own.content(
+            &format!("application/{part}"),
+            0o644,
+            file(10_000 + part + changed * 1000, MEGABYTE / 20),
+        );
+    }
+    image.layers.extend([shared, own]);
+    image
 }
 
 fn image() -> Image {

@@ -16,7 +16,7 @@ mod tests;
 
 pub use archive::ArchiveKind;
 pub use entry::{Content, Entry, EntryKind, Layer};
-pub use large::{LARGE_TAG, large};
+pub use large::{LARGE_TAG, large, spread, version};
 pub use layout::{Image, ImageConfig, Layout, LayoutOptions, MediaTypes};
 pub use showcase::{LONG_NAME, LONG_PATH, showcase};
 pub use starter::{BUSYBOX, starter};

@@ -1,46 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! How long a container waits for its network: in the driver alone, and in a start as a client sees it.
+//! How long a container waits for its network in a start, as a client sees it.
 
-use anyhow::{Context as _, Result};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::engine::Stage;
 use crate::bench::series::{Series, Table, Unit, interleave};
-use crate::bench::statistics::Summary;
-use crate::process::{capture, cargo, command, run as execute, target};
-
-/// What the driver's own measurement prints.
-#[derive(Debug, Deserialize)]
-struct Measured {
-    name: String,
-    numbers: Vec<f64>,
-}
-
-/// Measures HyperBox's driver by its example.
-pub(super) fn driver(rounds: usize) -> Result<Value> {
-    let package = ["-p", "hyperbox-net", "--example", "open_latency"];
-    execute(cargo(&["build", "--release"]).args(package))?;
-    let program = target().join("release/examples/open_latency");
-    let text = capture(&mut command(&[&program.to_string_lossy(), &rounds.to_string()]))?;
-    println!("\nnetwork driver: until a container has its network ({rounds} rounds)");
-    let mut rows = Vec::new();
-    for line in text.lines() {
-        let measured: Measured = serde_json::from_str(line).context("cannot read what open_latency says")?;
-        let Some(summary) = Summary::of(&measured.numbers) else {
-            continue;
-        };
-        println!(
-            "  {:<42} {:>8.3} ms   quartiles {:.3} {:.3}",
-            measured.name, summary.median, summary.lower_quartile, summary.upper_quartile
-        );
-        rows.push(json!({
-            "name": measured.name, "median": summary.median, "lower_quartile": summary.lower_quartile,
-            "upper_quartile": summary.upper_quartile, "numbers": measured.numbers,
-        }));
-    }
-    Ok(json!({"name": "network driver", "unit": "ms", "contenders": rows}))
-}
 
 /// Measures starts without network, on a network of the user's, and with a published port there.
 pub(super) fn engines(stages: &[Stage], rounds: usize) -> Vec<Value> {

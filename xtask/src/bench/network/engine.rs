@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::image;
 use crate::bench::contender::Contender;
-use crate::bench::lifecycle::Daemon;
+use crate::bench::daemon::Daemon;
 use crate::process::target;
 
 /// What is made carries it, with the number of this process.

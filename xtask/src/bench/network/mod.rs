@@ -5,19 +5,24 @@
 //! same image, the same programs and the same kernel. What is made is labelled and removed.
 
 mod attach;
+mod client;
 mod elsewhere;
 mod engine;
+mod example;
+mod exchange;
 mod image;
 mod names;
 mod ports;
+mod processor;
 mod throughput;
 
 use anyhow::Result;
 
+use super::daemon::Daemon;
 use super::keep;
-use super::lifecycle::Daemon;
+pub(super) use client::{Question, ask};
+use elsewhere::Elsewhere;
 use engine::{Engine, Stage};
-pub(super) use names::{Question, ask};
 
 /// Least rounds of what takes a millisecond.
 const DRIVER_ROUNDS: usize = 100;
@@ -38,9 +43,12 @@ pub(super) fn run(rounds: usize) -> Result<()> {
             Err(error) => println!("left out {name}: {error:#}"),
         }
     }
-    let mut results = vec![attach::driver(rounds.max(DRIVER_ROUNDS))?];
+    let mut results = vec![example::attach(rounds.max(DRIVER_ROUNDS))?];
     results.extend(attach::engines(&stages, rounds));
-    results.extend(throughput::measure(&stages, rounds.min(SLOW_ROUNDS))?);
+    results.push(example::loopback(rounds.min(SLOW_ROUNDS))?);
+    let elsewhere = Elsewhere::set_up()?;
+    results.extend(throughput::measure(&stages, &elsewhere, rounds.min(SLOW_ROUNDS))?);
+    results.extend(exchange::measure(&stages, &elsewhere, rounds.min(SLOW_ROUNDS))?);
     results.extend(names::measure(&stages, rounds.min(SLOW_ROUNDS))?);
     results.extend(ports::measure(&stages, rounds.min(SLOWEST_ROUNDS))?);
     keep("network", &results)

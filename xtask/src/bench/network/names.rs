@@ -18,7 +18,7 @@ const DURATION: Duration = Duration::from_secs(1);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Arguments of `ask`.
+/// Arguments of `ask name`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Question {
     /// The name to ask for.
@@ -40,10 +40,10 @@ pub(super) fn measure(stages: &[Stage], rounds: usize) -> Result<Vec<Value>> {
     for window in WINDOWS {
         let series = asking.iter().map(|(stage, name, _, container)| Series {
             name: stage.engine.name.to_owned(),
-            command: format!("xtask bench ask {name} {window}, in a container"),
+            command: format!("xtask bench ask name {name} {window}, in a container"),
             take: Box::new(move || {
                 let window = window.to_string();
-                let words = ["exec", container, image::PROGRAM, "bench", "ask", name, &window];
+                let words = ["exec", container, image::PROGRAM, "bench", "ask", "name", name, &window];
                 let rate = stage.engine.call(&words)?;
                 rate.parse().context("not a number")
             }),

@@ -94,6 +94,7 @@ impl LogBook {
             stderr,
             time_ns: now_ns(),
             bytes: line.to_vec(),
+            attributes: BTreeMap::new(),
         }));
         self.changed.send_replace(entries.len());
     }

@@ -23,6 +23,8 @@ fn log_target() -> LogTarget {
         path: "/log".into(),
         max_bytes: None,
         max_files: 1,
+        compress: false,
+        attributes: Default::default(),
     }
 }
 
@@ -30,6 +32,7 @@ fn launch(container: &ContainerId) -> LaunchTask {
     LaunchTask {
         container: container.clone(),
         spec: "{}".to_owned(),
+        seccomp: None,
         rootfs: RootMount::Bind {
             source: "/".into(),
             read_only: true,
@@ -46,6 +49,7 @@ fn launch(container: &ContainerId) -> LaunchTask {
         network_namespace: None,
         attached: Vec::new(),
         files: Vec::new(),
+        trace: None,
     }
 }
 
