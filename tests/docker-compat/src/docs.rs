@@ -52,6 +52,7 @@ pub fn generate() -> std::io::Result<String> {
     );
     cases(&mut text)?;
     differences(&mut text);
+    text.push_str(BESIDE);
     Ok(text)
 }
 
@@ -60,6 +61,20 @@ const HEADER: &str = "# Docker compatibility\n\n\
     HyperBox serves the Docker Engine API from v1.24 to v1.51. The tests in `tests/docker-compat` run Docker's own clients and compare \
     what they print, how they end and what is left with what Docker Engine 28.5 does.\n\n\
     ## Routes of the specification of v1.51\n\n";
+
+/// What no case shows, because Docker Engine has no answer worth recording.
+const BESIDE: &str = "\n## Deliberately otherwise, without a case\n\n\
+    - `POST /auth`: malformed bodies are 400, not 500.\n\
+    - `X-Registry-Auth`: `auth` alone is understood as user and password.\n\
+    - `docker load`: archives that follow the OCI image layout alone are loaded.\n\
+    - `docker cp`, `export`, `commit`: attributes of the name space `user` are kept as well.\n\
+    - `docker pull` of an unreachable registry: what was asked for is told, not the address of the server of names.\n\
+    - HTTP: request targets beyond 64 KiB are 414, more than 100 fields 431, other versions than 1.0 and 1.1 are 400.\n\
+    - Networks of a container: lists and objects that were sent empty are shown as `null`.\n\
+    - Log option `compress`: rotated files stay as they are.\n\n\
+    ## Missing\n\n\
+    - Drivers of devices (`--gpus`, CDI): requests are refused when the container starts, as where Docker has none.\n\
+    - Log drivers other than `json-file`, `local` and `none`.\n";
 
 const SERVED: &str = "served";
 const REFUSED: &str = "refused: not supported";

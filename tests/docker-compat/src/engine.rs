@@ -12,7 +12,7 @@ use hyperbox_testkit::environment::Output;
 
 use crate::normalise::Normaliser;
 use crate::script::{Outcome, STATE, Step};
-use crate::{images, state, tools};
+use crate::{images, state, tools, versions};
 
 /// How long one step may take, in seconds.
 const STEP_SECONDS: &str = "40";
@@ -50,7 +50,7 @@ impl Engine {
     fn shell_command(&self) -> Command {
         let mut command = (self.command)("timeout");
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut directories = vec![tools::programs()];
+        let mut directories = tools::programs().to_vec();
         directories.extend(std::env::split_paths(&path));
         command
             .args(["--kill-after", "5", STEP_SECONDS, "sh"])
@@ -101,6 +101,11 @@ impl Engine {
         if step.command == STATE {
             let list = state::list(&self.socket).unwrap_or_else(|error| format!("no answer: {error}"));
             return normaliser.outcome(&list, "", 0, &step.rules);
+        }
+        if let Some(request) = step.command.strip_prefix(versions::PREFIX) {
+            let shapes = versions::ask(&self.socket, &self.directory, request)
+                .unwrap_or_else(|error| format!("no answer: {error}"));
+            return normaliser.outcome(&shapes, "", 0, &step.rules);
         }
         let output = self.shell(&step.command);
         normaliser.outcome(&output.stdout, &output.stderr, output.code, &step.rules)

@@ -52,22 +52,51 @@ pub const REDIS: &str = "redis:1";
 pub fn redis() -> Image {
     let mut image = starter();
     let root = tools::target().join("suite-tools/root");
-    let mut layer = Layer::new()
-        .directory("lib64", 0o755)
-        .directory("opt", 0o755)
-        .directory("opt/lib", 0o755)
-        .directory("data", 0o777);
     let server = root.join("usr/bin/redis-check-rdb");
     let client = root.join("usr/bin/redis-cli");
-    let mut files = vec![
-        ("usr/bin/redis-server".to_owned(), server.clone()),
-        ("usr/bin/redis-cli".to_owned(), client.clone()),
-    ];
-    for program in [server, client] {
-        files.extend(libraries(&root, &program));
+    let programs = [("usr/bin/redis-server", server), ("usr/bin/redis-cli", client)];
+    image
+        .layers
+        .push(with_programs(&root, &programs).directory("data", 0o777));
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    image.config.env.push("LD_LIBRARY_PATH=/opt/lib".to_owned());
+    image.config.working_dir = "/data".to_owned();
+    image.config.volumes = words(&["/data"]);
+    image.config.cmd = words(&["redis-server", "--protected-mode", "no"]);
+    image
+}
+
+/// The name of the image with a reaper for Testcontainers.
+pub const REAPER: &str = "reaper:1";
+
+/// Returns an image with the program of `src/reaper.rs`.
+///
+/// # Panics
+/// When it is not built.
+pub fn reaper() -> Image {
+    let mut image = starter();
+    let program = tools::target().join("debug/compat-reaper");
+    image
+        .layers
+        .push(with_programs(Path::new("/"), &[("usr/bin/reaper", program)]));
+    image.config.env.push("LD_LIBRARY_PATH=/opt/lib".to_owned());
+    image.config.cmd = vec!["reaper".to_owned()];
+    image
+}
+
+/// Returns a layer with programs of the tree at `root` at these paths, and the libraries that they need.
+fn with_programs(root: &Path, programs: &[(&str, PathBuf)]) -> Layer {
+    let mut files = Vec::new();
+    for (path, program) in programs {
+        files.push(((*path).to_owned(), program.clone()));
+        files.extend(libraries(root, program));
     }
     files.sort();
     files.dedup();
+    let mut layer = Layer::new()
+        .directory("lib64", 0o755)
+        .directory("opt", 0o755)
+        .directory("opt/lib", 0o755);
     for (path, source) in files {
         layer = layer.entry(Entry {
             path,
@@ -78,27 +107,21 @@ pub fn redis() -> Image {
             xattrs: Vec::new(),
         });
     }
-    image.layers.push(layer);
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    image.config.env.push("LD_LIBRARY_PATH=/opt/lib".to_owned());
-    image.config.working_dir = "/data".to_owned();
-    image.config.volumes = words(&["/data"]);
-    image.config.cmd = words(&["redis-server", "--protected-mode", "no"]);
-    image
+    layer
 }
 
-/// Returns the libraries of a program with their places in the image: what the suite's own loader finds (ld.so(8), `--list`).
+/// Returns the libraries of a program with their places in the image: what the tree's own loader finds (ld.so(8), `--list`).
 fn libraries(root: &Path, program: &Path) -> Vec<(String, PathBuf)> {
     let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
     let directory = root.join("usr/lib").join(triplet);
     let loader = std::fs::read_dir(root.join("usr/lib64"))
-        .expect("the suite's loader is in lib64")
+        .expect("the tree's loader is in lib64")
         .map(|entry| entry.expect("an entry").path())
         .find(|path| path.to_string_lossy().contains("ld-linux"))
-        .expect("the suite has a loader");
+        .expect("the tree has a loader");
     let mut list = Command::new(&loader);
     list.arg("--library-path").arg(&directory).arg("--list").arg(program);
-    let output = list.output().expect("the suite's loader runs");
+    let output = list.output().expect("the tree's loader runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut files = vec![(format!("lib64/{}", name(&loader)), loader)];

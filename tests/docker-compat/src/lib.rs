@@ -19,6 +19,7 @@ pub mod normalise;
 pub mod script;
 mod state;
 pub mod tools;
+mod versions;
 
 use std::path::{Path, PathBuf};
 

@@ -14,7 +14,8 @@
 //! `$` begins a step, a command line for the shell; `>` continues it. `%` gives a rule for its output: `sort` (the order of lines
 //! means nothing), `ignore stdout`, `ignore stderr`, `replace REGEX => TEXT`. `|`, `!` and `=` are expected output, expected
 //! complaints and the expected exit code when it is not 0. The step `state` lists what the engine has; the recorder ends each
-//! case with it.
+//! case with it. The step `versions METHOD PATH [BODY]` shows how the answer's shape changes with the version of the API; a case
+//! of such steps stands in an area named `versions-…`.
 
 use std::fmt;
 

@@ -19,9 +19,9 @@ pub fn target() -> PathBuf {
     })
 }
 
-/// Returns the directory of the docker command line.
-pub fn programs() -> PathBuf {
-    target().join("suite-tools/bin")
+/// Returns the directories of the docker command line and of skopeo.
+pub fn programs() -> [PathBuf; 2] {
+    [target().join("suite-tools/bin"), target().join("skopeo/bin")]
 }
 
 /// Writes a configuration of the docker command line that knows its plugins, below `home`.

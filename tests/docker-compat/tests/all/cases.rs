@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The cases: one test for each area, one environment for each case.
 //!
-//! `HYPERBOX_COMPAT_CASE=AREA/CASE` runs those whose names begin so.
+//! `HYPERBOX_COMPAT_CASE=AREA/CASE` runs those whose names begin so; `HYPERBOX_COMPAT_STRICT=1` shows known differences too.
 
 use docker_compat::engine::Engine;
 use docker_compat::known::KnownDifferences;
@@ -27,6 +27,7 @@ areas! {
     privileged_compat_devcontainer "devcontainer",
     privileged_compat_events "events",
     privileged_compat_exec "exec",
+    privileged_compat_image_archives "image-archives",
     privileged_compat_images "images",
     privileged_compat_inspect "inspect",
     privileged_compat_lifecycle "lifecycle",
@@ -35,8 +36,12 @@ areas! {
     privileged_compat_missing "missing",
     privileged_compat_networks "networks",
     privileged_compat_python "python",
+    privileged_compat_registry "registry",
     privileged_compat_run "run",
+    privileged_compat_skopeo "skopeo",
     privileged_compat_system "system",
+    privileged_compat_versions_containers "versions-containers",
+    privileged_compat_versions_images "versions-images",
     privileged_compat_volumes "volumes",
 }
 
@@ -74,6 +79,25 @@ fn the_document_is_current() {
     );
 }
 
+#[test]
+fn the_specification_is_listed_whole() {
+    let read =
+        |path: &str| std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let routes = |text: String| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let mut routes: Vec<String> = lines
+            .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
+            .collect();
+        routes.sort();
+        routes
+    };
+    assert_eq!(
+        routes(read("routes-1.51.txt")),
+        routes(read("../../crates/hyperbox-docker/tests/data/operations-v1.51.txt"))
+    );
+    assert!(!docs::generate().unwrap().contains("| missing: "), "a route is missing");
+}
+
 fn script(area: &str) -> Script {
     let path = cases().join(format!("{area}.txt"));
     let text = std::fs::read_to_string(&path).unwrap();
@@ -82,7 +106,10 @@ fn script(area: &str) -> Script {
 
 fn check_area(area: &str) {
     let wanted = std::env::var("HYPERBOX_COMPAT_CASE").unwrap_or_default();
-    let known = KnownDifferences::load();
+    let known = match std::env::var("HYPERBOX_COMPAT_STRICT").as_deref() {
+        Ok("1") => KnownDifferences::default(),
+        _ => KnownDifferences::load(),
+    };
     let mut complaints = Vec::new();
     for case in script(area).cases {
         let name = format!("{area}/{}", case.name);
@@ -116,7 +143,8 @@ fn check(name: &str, case: &Case, known: &KnownDifferences) -> Vec<String> {
     complaints
 }
 
-fn engine(environment: &TestEnvironment) -> Engine {
+/// Makes the daemon of an environment an engine for steps.
+pub(crate) fn engine(environment: &TestEnvironment) -> Engine {
     tools::configure(&environment.path("home"));
     let directory = environment.path("case");
     std::fs::create_dir(&directory).unwrap();

@@ -6,3 +6,4 @@
 
 mod bollard;
 mod cases;
+mod testcontainers;

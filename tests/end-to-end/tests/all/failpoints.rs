@@ -96,6 +96,33 @@ fn privileged_commit_after_record() {
     commit_dies_at("commit.after-record");
 }
 
+/// Later passages: the first one of a pull is its configuration, then come layers and, beside them, the manifest; a commit follows a
+/// loaded image.
+#[test]
+fn privileged_pull_with_a_blob_whose_layer_is_missing() {
+    dies_at("content.before-rename:2");
+    dies_at("content.after-rename:2");
+}
+
+#[test]
+fn privileged_pull_with_layers_but_without_a_manifest() {
+    dies_at("content.before-rename:2");
+    dies_at("content.after-rename:2");
+}
+
+#[test]
+fn privileged_commit_around_its_layer() {
+    commit_dies_at("layer.before-rename:2");
+    commit_dies_at("layer.after-rename:2");
+}
+
+#[test]
+fn privileged_commit_around_its_blobs() {
+    commit_dies_at("content.before-rename:4");
+    commit_dies_at("content.after-rename:5");
+    commit_dies_at("content.after-rename:6");
+}
+
 fn dies_at(point: &str) {
     let mut environment = TestEnvironment::start_with(&DaemonOptions {
         failpoint: Some(point.to_owned()),
@@ -179,7 +206,7 @@ macro_rules! failpoints {
 
         #[test]
         fn all_failpoints_have_a_test() {
-            let tested = [&[$($point),*], crate::network_failpoints::TESTED, COMMITS].concat();
+            let tested = [&[$($point),*], crate::network_failpoints::TESTED, crate::cni_failpoints::TESTED, crate::build_failpoints::TESTED, crate::collect::TESTED, crate::delta::TESTED, crate::optimize::TESTED, COMMITS].concat();
             for point in failpoint::ALL {
                 assert!(tested.contains(point), "{point} has no test");
             }
@@ -191,6 +218,8 @@ macro_rules! failpoints {
 failpoints! {
     privileged_content_before_rename: "content.before-rename",
     privileged_content_after_rename: "content.after-rename",
+    privileged_layer_after_tar: "layer.after-tar",
+    privileged_layer_after_index: "layer.after-index",
     privileged_layer_before_rename: "layer.before-rename",
     privileged_layer_after_rename: "layer.after-rename",
     privileged_pull_before_record: "pull.before-record",

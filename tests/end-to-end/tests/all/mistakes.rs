@@ -60,7 +60,8 @@ fn privileged_wrong_options() {
         .complains("requires at least 1 argument");
     for (words, part) in cases {
         let output = environment.hb(*words);
-        assert!(output.code == 125 || output.code == 126, "{output}");
+        // As Docker's client: 126 and 127 where the answer reads like that of a program that cannot be run.
+        assert!((125..=127).contains(&output.code), "{output}");
         let output = output.complains(part);
         assert!(!output.stderr.contains("panicked"), "{output}");
     }

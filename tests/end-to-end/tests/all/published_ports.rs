@@ -186,6 +186,11 @@ fn privileged_conflicts_are_found_before_the_container_starts() {
         .hb(["run", "--rm", "-p", &publish, STARTER, "echo", "ran"])
         .exits_with(125)
         .complains("web");
+    // As with Docker's command, the id of a container that could not be started is told.
+    let late = environment.hb(["run", "-d", "--name", "late", "-p", &publish, STARTER, "true"]);
+    let late = late.exits_with(125).complains("web");
+    assert_eq!(late.stdout.trim_end(), environment.inspect("late")["Id"]);
+    environment.hb(["rm", "late"]).succeeds();
     let refused = environment.network().enter(|| TcpListener::bind(("0.0.0.0", number)));
     assert!(refused.is_err(), "the host's own programs find it in use");
     environment.hb(["stop", "-t", "0", "web"]).succeeds();

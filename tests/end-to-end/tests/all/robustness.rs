@@ -58,6 +58,17 @@ fn wait_for_descriptors(environment: &TestEnvironment, before: usize) {
     });
 }
 
+fn wait_for_memory(environment: &TestEnvironment, before: u64) {
+    hyperbox_testkit::wait_for("memory to return", || {
+        let now = resident_kib(environment);
+        if now <= before + KEPT_MEMORY {
+            Ok(())
+        } else {
+            Err(format!("{now} KiB, {before} before"))
+        }
+    });
+}
+
 #[test]
 fn privileged_clients_that_leave_in_the_middle() {
     let environment = TestEnvironment::with_starter();
@@ -65,7 +76,7 @@ fn privileged_clients_that_leave_in_the_middle() {
         &["--name", "web"],
         &["sh", "-c", "while :; do echo line; sleep 0.01; done"],
     );
-    let before = descriptors(&environment);
+    let before = (descriptors(&environment), resident_kib(&environment));
     let upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
     let socket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \
                   dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -77,6 +88,9 @@ fn privileged_clients_that_leave_in_the_middle() {
         ("GET /containers/web/stats", ""),
         ("GET /events", ""),
         ("POST /containers/web/wait", ""),
+        ("GET /containers/web/archive?path=/", ""),
+        ("GET /containers/web/export", ""),
+        ("GET /images/get?names=starter:latest", ""),
         ("PUT /containers/web/archive?path=/tmp", upload),
         ("POST /images/load", upload),
         ("POST /build", upload),
@@ -92,7 +106,8 @@ fn privileged_clients_that_leave_in_the_middle() {
             drop(stream.shutdown(Shutdown::Both));
         }
     }
-    wait_for_descriptors(&environment, before);
+    wait_for_descriptors(&environment, before.0);
+    wait_for_memory(&environment, before.1);
     assert_eq!(environment.status("web"), "running");
     environment.hb(["rm", "-f", "web"]).succeeds();
     environment.finish();
@@ -179,6 +194,27 @@ fn privileged_requests_that_are_none() {
         ("a header that is no text", header("X-Bytes", b"\xff\xfe"), &[200, 400]),
         ("a header in two lines", header("X-Two", b"a\r\n b"), &[200, 400, 0]),
         ("a length that is none", header("Content-Length", b"-1"), &[400, 0]),
+        ("no host", b"GET /info HTTP/1.1\r\n\r\n".to_vec(), &[400]),
+        ("two hosts", header("Host", b"other"), &[400]),
+        ("an expectation nobody knows", header("Expect", b"nonsense"), &[417]),
+        (
+            "a thousand headers",
+            header("X-Many", "y\r\nX-Many: ".repeat(1000).as_bytes()),
+            &[431],
+        ),
+        ("a header without name", header("X-One", b"y\r\n: z"), &[400]),
+        (
+            "an escape that is none",
+            b"GET /containers/%zz/json HTTP/1.1\r\nHost: d\r\n\r\n".to_vec(),
+            &[400],
+        ),
+        (
+            "a chunk that is none",
+            b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nTransfer-Encoding: \
+              chunked\r\n\r\nzz\r\n"
+                .to_vec(),
+            &[400],
+        ),
         (
             "two lengths",
             header("Content-Length", b"1\r\nContent-Length: 2"),
@@ -196,14 +232,7 @@ fn privileged_requests_that_are_none() {
         }
     }
     wait_for_descriptors(&environment, before.0);
-    hyperbox_testkit::wait_for("memory to return", || {
-        let now = resident_kib(&environment);
-        if now <= before.1 + KEPT_MEMORY {
-            Ok(())
-        } else {
-            Err(format!("{now} KiB, {} before", before.1))
-        }
-    });
+    wait_for_memory(&environment, before.1);
     assert_eq!(environment.run(&[], &["echo", "still there"]), "still there");
     environment.finish();
 }

@@ -45,6 +45,43 @@ fn privileged_standard_input_reaches_the_process_and_ends() {
 }
 
 #[test]
+fn privileged_a_timeline_tells_who_did_what() {
+    let environment = TestEnvironment::with_starter();
+    let file = environment.path("timeline.json");
+    let wish = format!("--trace={}", file.display());
+    let output = environment
+        .hb(["run", "--rm", &wish, STARTER, "sh", "-c", "echo out; exit 3"])
+        .exits_with(3);
+    assert_eq!(output.stdout, "out\n");
+    let (table, trace) = (output.stderr, fs::read_to_string(&file).unwrap());
+    for step in [
+        "request accepted",
+        "networks joined",
+        "filter found",
+        "cgroups made",
+        "command executed",
+        "container removed",
+        "end heard of",
+    ] {
+        assert!(table.contains(step), "{step} is not in\n{table}");
+        assert!(trace.contains(step), "{step} is not in {trace}");
+    }
+    let document: serde_json::Value = serde_json::from_str(&trace).unwrap();
+    let events = document["traceEvents"].as_array().unwrap();
+    assert!(
+        events.iter().all(|event| event["dur"].as_f64().unwrap_or(0.0) >= 0.0),
+        "{trace}"
+    );
+    // In the background, too, there is a timeline of the start, and without a wish there is none.
+    let output = environment.hb(["run", "-d", "--trace", STARTER, "true"]).exits_with(0);
+    assert!(output.stderr.contains("start heard of"), "{}", output.stderr);
+    assert!(!output.stderr.contains("end heard of\n") || !output.stderr.contains("container removed"));
+    let output = environment.hb(["run", "--rm", STARTER, "true"]).exits_with(0);
+    assert_eq!(output.stderr, "");
+    environment.finish();
+}
+
+#[test]
 fn privileged_much_output_is_complete() {
     let environment = TestEnvironment::with_starter();
     let script = "i=0; while [ $i -lt 200 ]; do i=$((i+1)); head -c 65536 /dev/zero | tr '\\0' x; echo; done";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Named and anonymous volumes.
 
-use hyperbox_testkit::environment::{STARTER, TestEnvironment};
+use hyperbox_testkit::environment::{DaemonOptions, STARTER, TestEnvironment};
 use hyperbox_testkit::images::showcase;
 
 #[test]
@@ -100,5 +100,99 @@ fn privileged_prune_spares_what_is_used() {
     let _again = environment
         .hb(["run", "--rm", "-v", "used:/data", STARTER, "true"])
         .exits_with(0);
+    environment.finish();
+}
+
+#[test]
+fn privileged_memory_is_shared_by_those_who_use_it_at_the_same_time() {
+    let mut environment = TestEnvironment::with_starter();
+    let options = [
+        ("Name", "\"memory\""),
+        ("DriverOpts", r#"{"type": "tmpfs", "device": "m", "o": "size=1m"}"#),
+    ];
+    let body: Vec<String> = options
+        .iter()
+        .map(|(key, value)| format!("\"{key}\": {value}"))
+        .collect();
+    let body = format!("{{{}}}", body.join(", "));
+    let (code, text) = environment.api("POST", "/volumes/create", &body).unwrap();
+    assert_eq!(code, 201, "{text}");
+    let first = environment.detached(
+        &["-v", "memory:/one"],
+        &["sh", "-c", "echo first > /one/seen; exec sleep 600"],
+    );
+    hyperbox_testkit::wait_for("the first one to write", || {
+        let read = environment.hb(["exec", &first, "cat", "/one/seen"]);
+        if read.stdout == "first\n" {
+            Ok(())
+        } else {
+            Err(read.stderr)
+        }
+    });
+    let mounted = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(
+        !mounted.contains(&environment.root().display().to_string()),
+        "{mounted}"
+    );
+    assert_eq!(environment.run(&["-v", "memory:/two"], &["cat", "/two/seen"]), "first");
+    // A daemon that was not there when it was mounted finds it all the same.
+    environment.kill_daemon();
+    environment.start_daemon(&DaemonOptions::default());
+    assert_eq!(environment.run(&["-v", "memory:/two"], &["cat", "/two/seen"]), "first");
+    let read_only = environment.hb(["run", "--rm", "-v", "memory:/two:ro", STARTER, "touch", "/two/x"]);
+    let _refused = read_only.exits_with(1).complains("Read-only file system");
+    environment.hb(["rm", "-f", &first]).succeeds();
+    assert_eq!(environment.run(&["-v", "memory:/two"], &["ls", "/two"]), "");
+    environment.hb(["volume", "rm", "memory"]).succeeds();
+    environment.finish();
+}
+
+#[test]
+fn privileged_a_volume_is_a_directory_of_the_host() {
+    let environment = TestEnvironment::with_starter();
+    let directory = environment.path("shown");
+    std::fs::create_dir(&directory).unwrap();
+    let create = |name: &str, device: &str| {
+        let body =
+            format!(r#"{{"Name": "{name}", "DriverOpts": {{"type": "none", "device": "{device}", "o": "bind"}}}}"#);
+        assert_eq!(environment.api("POST", "/volumes/create", &body).unwrap().0, 201);
+    };
+    create("shown", &directory.display().to_string());
+    environment.run(&["-v", "shown:/data"], &["touch", "/data/made"]);
+    assert!(directory.join("made").exists());
+    create("missing", "/no/such/place");
+    let refused = environment.hb(["run", "--rm", "-v", "missing:/data", STARTER, "true"]);
+    // Docker's client tells 127 by the words "no such file or directory", whatever was not there.
+    let _refused = refused
+        .exits_with(127)
+        .complains("failed to mount local volume: mount /no/such/place:");
+    for name in ["shown", "missing"] {
+        environment.hb(["volume", "rm", name]).succeeds();
+    }
+    assert!(directory.join("made").exists(), "what the volume showed is not its own");
+    environment.finish();
+}
+
+#[test]
+fn privileged_memory_of_another_container() {
+    let environment = TestEnvironment::with_starter();
+    let donor = environment.detached(
+        &["--ipc", "shareable"],
+        &["sh", "-c", "echo shared > /dev/shm/seen; exec sleep 600"],
+    );
+    hyperbox_testkit::wait_for("the donor to write", || {
+        let read = environment.hb(["exec", &donor, "cat", "/dev/shm/seen"]);
+        if read.stdout == "shared\n" {
+            Ok(())
+        } else {
+            Err(read.stderr)
+        }
+    });
+    let joined = format!("container:{donor}");
+    assert_eq!(
+        environment.run(&["--ipc", &joined], &["cat", "/dev/shm/seen"]),
+        "shared"
+    );
+    environment.hb(["rm", "-f", &donor]).succeeds();
     environment.finish();
 }
