@@ -149,6 +149,10 @@ impl Supervisor {
 
     fn exec(&mut self, exec: ExecLaunch, descriptors: Vec<OwnedFd>) -> Result<ShimReply, ShimError> {
         self.running()?;
+        if self.paused {
+            // It would be frozen before it is what it is to be, and whoever waits for that could not thaw the container any more.
+            return Err(failure(ErrorKind::FailedPrecondition, "the container is paused"));
+        }
         if self.processes.len() >= MAX_PROCESSES {
             return Err(failure(
                 ErrorKind::ResourceExhausted,

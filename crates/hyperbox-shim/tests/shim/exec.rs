@@ -152,3 +152,19 @@ async fn privileged_an_exec_ends_though_its_child_keeps_the_pipes() {
     assert_eq!(task.processes().await.unwrap().len(), 2, "the child lives on");
     bench.finish(&[&container]).await;
 }
+
+#[tokio::test]
+async fn privileged_a_frozen_container_starts_nothing_and_can_be_thawed() {
+    let bench = Bench::new();
+    let (container, task, _client) = bench.run("sleep 100000").await;
+    task.pause().await.unwrap();
+    let command = process(&["true"], false).to_string();
+    let refused = task
+        .exec(&exec_id(), command, UserSpec::default(), PIPES, Vec::new())
+        .await;
+    assert_eq!(refused.unwrap_err().kind, ErrorKind::FailedPrecondition);
+    task.resume().await.unwrap();
+    let (code, ..) = run(&bench, &*task, &["true"], "", b"").await;
+    assert_eq!(code, 0);
+    bench.finish(&[&container]).await;
+}
