@@ -43,19 +43,20 @@ impl Containers {
             self.pause(record.id.as_str()).await?;
         }
         let made = self.commit_record(&record, &options, config).await;
+        if let Ok(id) = &made {
+            let name = options.name.as_ref().map(ImageReference::familiar).unwrap_or_default();
+            let more = [
+                ("comment", options.comment.clone()),
+                ("imageID", id.to_string()),
+                ("imageRef", name),
+            ];
+            self.inner.publish("commit", &record, more);
+        }
         if frozen && let Err(error) = self.unpause(record.id.as_str()).await {
             // It may have been killed meanwhile.
             tracing::warn!(container = %record.id, %error, "a container that was frozen for a commit is not thawed");
         }
-        let id = made?;
-        let name = options.name.as_ref().map(ImageReference::familiar).unwrap_or_default();
-        let more = [
-            ("comment", options.comment.clone()),
-            ("imageID", id.to_string()),
-            ("imageRef", name),
-        ];
-        self.inner.publish("commit", &record, more);
-        Ok(id)
+        made
     }
 
     async fn commit_record(

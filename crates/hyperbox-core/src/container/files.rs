@@ -10,9 +10,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 
+use super::service::Inner;
 use super::{ContainerRecord, Containers, ResolvedMount};
 use crate::image::ChunkReader;
 use crate::image::compression::{CUT_SHORT, Unpacking, is_cut_short};
@@ -49,7 +50,8 @@ impl Containers {
     /// # Errors
     /// `NotFound` with Docker's texts; `InvalidArgument`.
     pub async fn stat_path(&self, reference: &str, path: &str) -> Result<PathStat> {
-        let (_, view) = self.view(reference, Scope::Whole).await?;
+        let (record, view) = self.view(reference, Scope::Whole).await?;
+        let _used = self.use_volumes(record);
         let found = self.inner.with.files.stat(view, path).await;
         found.map_err(|error| refusal(reference, path, error))
     }
@@ -60,10 +62,11 @@ impl Containers {
     /// As [`Containers::stat_path`].
     pub async fn read_path(&self, reference: &str, path: &str) -> Result<(PathStat, FileStream)> {
         let (record, view) = self.view(reference, Scope::Whole).await?;
+        let used = self.use_volumes(Arc::clone(&record));
         let read = self.inner.with.files.read(view, path).await;
-        let read = read.map_err(|error| refusal(reference, path, error))?;
+        let (stat, files) = read.map_err(|error| refusal(reference, path, error))?;
         self.inner.publish("archive-path", &record, []);
-        Ok(read)
+        Ok((stat, used.until_end_of(files)))
     }
 
     /// Unpacks a tar archive, which may be compressed, into a directory of a container. The stream is read to its end, unless the
@@ -76,6 +79,7 @@ impl Containers {
         S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
     {
         let (record, view) = self.view(reference, Scope::Whole).await?;
+        let _used = self.use_volumes(Arc::clone(&record));
         let own_user = Some(record.spec.user.clone()).filter(|user| how.to_own_user && !user.is_empty());
         let wish = WriteFiles {
             replace: how.replace,
@@ -118,6 +122,15 @@ impl Containers {
         let stream = exported.map_err(|error| refusal(reference, "/", error))?;
         self.inner.publish("export", &record, []);
         Ok(stream)
+    }
+
+    /// Tells listeners that the volumes of a container are in use, and that they are not any more when the result is dropped.
+    fn use_volumes(&self, record: Arc<ContainerRecord>) -> VolumesInUse {
+        self.inner.with.volumes.tell_mounted(&record);
+        VolumesInUse {
+            inner: Arc::clone(&self.inner),
+            record,
+        }
     }
 
     /// Decides what is seen of a container, once its files are free for it.
@@ -190,6 +203,26 @@ impl Containers {
             }
         }
         mounts
+    }
+}
+
+/// The volumes of a container while somebody copies.
+struct VolumesInUse {
+    inner: Arc<Inner>,
+    record: Arc<ContainerRecord>,
+}
+
+impl VolumesInUse {
+    /// Ends the use with a stream: whoever has read all of it knows that it is told.
+    fn until_end_of(self, files: FileStream) -> FileStream {
+        let end = stream::once(async move { drop(self) }).filter_map(|()| std::future::ready(None));
+        Box::pin(files.chain(end))
+    }
+}
+
+impl Drop for VolumesInUse {
+    fn drop(&mut self) {
+        self.inner.with.volumes.tell_unmounted(&self.record);
     }
 }
 
