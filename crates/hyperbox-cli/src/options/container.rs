@@ -125,6 +125,7 @@ fn host_config(flags: &ContainerFlags, around: &Surroundings<'_>) -> Result<Host
     for option in &flags.device {
         devices.push(device::mapping(option)?);
     }
+    let (cap_add, cap_drop) = security::capabilities(&flags.cap_add, &flags.cap_drop);
     Ok(HostConfig {
         container_id_file: text(&flags.cidfile),
         log_config: log_config(flags)?,
@@ -133,8 +134,8 @@ fn host_config(flags: &ContainerFlags, around: &Surroundings<'_>) -> Result<Host
         volumes_from: flags.volumes_from.clone(),
         mounts,
         annotations: pairs(&flags.annotation),
-        cap_add: flags.cap_add.clone(),
-        cap_drop: flags.cap_drop.clone(),
+        cap_add,
+        cap_drop,
         cgroupns_mode: text(&flags.cgroupns),
         dns: flags.dns.clone(),
         dns_options: flags.dns_option.clone(),

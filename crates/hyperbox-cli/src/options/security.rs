@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! `--security-opt`: seccomp profiles are read by the client, `systempaths=unconfined` becomes empty path lists.
+//! `--security-opt`: seccomp profiles are read by the client, `systempaths=unconfined` becomes empty path lists. `--cap-add` and
+//! `--cap-drop`: names in their long form, each once, sorted; what is added is not dropped.
+
+use std::collections::BTreeSet;
 
 /// What the options ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -35,6 +38,31 @@ pub(crate) fn parse(options: &[String], read: impl Fn(&str) -> Result<String, St
     }
     Ok(security)
 }
+
+/// Returns which capabilities are added and dropped; `ALL` stands for all others beside it.
+pub(crate) fn capabilities(add: &[String], drop: &[String]) -> (Vec<String>, Vec<String>) {
+    let (add, mut drop) = (names(add), names(drop));
+    drop.retain(|name| !add.contains(name));
+    (add.into_iter().collect(), drop.into_iter().collect())
+}
+
+fn names(names: &[String]) -> BTreeSet<String> {
+    let long = |name: &String| {
+        let name = name.trim().to_ascii_uppercase();
+        if name == ALL || name.starts_with("CAP_") {
+            name
+        } else {
+            format!("CAP_{name}")
+        }
+    };
+    let names: BTreeSet<String> = names.iter().map(long).collect();
+    if names.contains(ALL) {
+        return BTreeSet::from([ALL.to_owned()]);
+    }
+    names
+}
+
+const ALL: &str = "ALL";
 
 /// Removes white space outside of strings.
 fn compact(json: &str) -> String {
@@ -98,5 +126,20 @@ mod tests {
             parse(&words(&["foo"]), read).unwrap_err(),
             "invalid --security-opt: \"foo\""
         );
+    }
+
+    #[test]
+    fn capabilities_are_named_as_dockers_command_line_does() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        for (add, drop, expected) in [
+            ("", "", ("", "")),
+            ("net_admin CAP_CHOWN NET_ADMIN", "", ("CAP_CHOWN CAP_NET_ADMIN", "")),
+            ("all chown", "chown", ("ALL", "CAP_CHOWN")),
+            ("chown", "ALL chown", ("CAP_CHOWN", "ALL")),
+            ("chown", "CHOWN kill", ("CAP_CHOWN", "CAP_KILL")),
+        ] {
+            let (add, drop) = capabilities(&words(add), &words(drop));
+            assert_eq!((add.join(" ").as_str(), drop.join(" ").as_str()), expected);
+        }
     }
 }

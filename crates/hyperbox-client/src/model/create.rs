@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The body of `POST /containers/create` and of `/containers/{id}/update`: absent fields are not sent.
+//! The body of `POST /containers/create` and of `/containers/{id}/update`: absent fields are not sent, but for the lists that Docker's
+//! command line sends empty: engines show them as they came.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +8,16 @@ use hyperbox_types::Ulimit;
 use serde::Serialize;
 
 macro_rules! request_body {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident : $type:ty),* $(,)? }) => {
+    (
+        $(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident : $type:ty),* $(,)? }
+        $(always { $($(#[$sent_doc:meta])* $sent:ident : $sent_type:ty),* $(,)? })?
+    ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Default, PartialEq, Serialize)]
         #[serde(rename_all = "PascalCase")]
         pub struct $name {
             $($(#[$field_doc])* #[serde(skip_serializing_if = "is_default")] pub $field: $type,)*
+            $($($(#[$sent_doc])* pub $sent: $sent_type,)*)?
         }
     };
 }
@@ -87,8 +92,6 @@ request_body!(
         log_config: LogConfig,
         /// `none`, `host`, `bridge`, a name.
         network_mode: String,
-        /// Published ports.
-        port_bindings: BTreeMap<String, Vec<PublishedPort>>,
         /// Restart policy.
         restart_policy: RestartPolicy,
         /// Remove after exit.
@@ -109,12 +112,6 @@ request_body!(
         cap_drop: Vec<String>,
         /// Cgroup namespace.
         cgroupns_mode: String,
-        /// Name servers.
-        dns: Vec<String>,
-        /// Resolver options.
-        dns_options: Vec<String>,
-        /// Search domains.
-        dns_search: Vec<String>,
         /// Lines of the hosts file.
         extra_hosts: Vec<String>,
         /// Supplementary groups.
@@ -162,18 +159,6 @@ request_body!(
         cgroup_parent: String,
         /// Block I/O weight.
         blkio_weight: u16,
-        /// Weights by device.
-        blkio_weight_device: Vec<BlkioWeight>,
-        /// Read limits in bytes.
-        blkio_device_read_bps: Vec<ThrottleDevice>,
-        /// Write limits in bytes.
-        blkio_device_write_bps: Vec<ThrottleDevice>,
-        /// Read limits in operations.
-        #[serde(rename = "BlkioDeviceReadIOps")]
-        blkio_device_read_iops: Vec<ThrottleDevice>,
-        /// Write limits in operations.
-        #[serde(rename = "BlkioDeviceWriteIOps")]
-        blkio_device_write_iops: Vec<ThrottleDevice>,
         /// Period of the CPU quota.
         cpu_period: i64,
         /// CPU quota.
@@ -186,8 +171,6 @@ request_body!(
         cpuset_cpus: String,
         /// Memory nodes.
         cpuset_mems: String,
-        /// Devices.
-        devices: Vec<DeviceMapping>,
         /// Rules of the device cgroup.
         device_cgroup_rules: Vec<String>,
         /// Devices by driver, such as GPUs.
@@ -204,12 +187,36 @@ request_body!(
         init: Option<bool>,
         /// Number of processes.
         pids_limit: Option<i64>,
-        /// Resource limits.
-        ulimits: Vec<Ulimit>,
         /// Paths hidden in the container; an empty list hides none.
         masked_paths: Option<Vec<String>>,
         /// Paths that are read-only in the container; an empty list leaves all writable.
         readonly_paths: Option<Vec<String>>,
+    }
+    always {
+        /// Published ports.
+        port_bindings: BTreeMap<String, Vec<PublishedPort>>,
+        /// Name servers.
+        dns: Vec<String>,
+        /// Resolver options.
+        dns_options: Vec<String>,
+        /// Search domains.
+        dns_search: Vec<String>,
+        /// Weights by device.
+        blkio_weight_device: Vec<BlkioWeight>,
+        /// Read limits in bytes.
+        blkio_device_read_bps: Vec<ThrottleDevice>,
+        /// Write limits in bytes.
+        blkio_device_write_bps: Vec<ThrottleDevice>,
+        /// Read limits in operations.
+        #[serde(rename = "BlkioDeviceReadIOps")]
+        blkio_device_read_iops: Vec<ThrottleDevice>,
+        /// Write limits in operations.
+        #[serde(rename = "BlkioDeviceWriteIOps")]
+        blkio_device_write_iops: Vec<ThrottleDevice>,
+        /// Devices.
+        devices: Vec<DeviceMapping>,
+        /// Resource limits.
+        ulimits: Vec<Ulimit>,
     }
 );
 
@@ -341,6 +348,8 @@ request_body!(
         device_ids: Vec<String>,
         /// Alternatives of abilities that must be there.
         capabilities: Vec<Vec<String>>,
+    }
+    always {
         /// Options.
         options: BTreeMap<String, String>,
     }
@@ -435,3 +444,34 @@ request_body!(
         link_local_ips: Vec<String>,
     }
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_of_a_container_without_wishes() {
+        let sent = serde_json::to_value(HostConfig::default()).expect("plain data");
+        let fields = sent.as_object().expect("an object");
+        let names: Vec<_> = fields.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "BlkioDeviceReadBps",
+                "BlkioDeviceReadIOps",
+                "BlkioDeviceWriteBps",
+                "BlkioDeviceWriteIOps",
+                "BlkioWeightDevice",
+                "Devices",
+                "Dns",
+                "DnsOptions",
+                "DnsSearch",
+                "PortBindings",
+                "Ulimits",
+            ]
+        );
+        let empty =
+            |value: &serde_json::Value| value.as_array().is_some_and(Vec::is_empty) || *value == serde_json::json!({});
+        assert!(fields.values().all(empty), "{sent}");
+    }
+}
