@@ -136,6 +136,7 @@ fn health_text(check: &HealthCheck) -> String {
         HealthTest::Disabled => vec!["NONE".to_owned()],
         HealthTest::Command(words) => [&["CMD".to_owned()], words.as_slice()].concat(),
         HealthTest::Shell(text) => vec!["CMD-SHELL".to_owned(), text.clone()],
+        HealthTest::Words(words) => words.clone(),
     };
     let time = |time: Option<std::time::Duration>| go::quoted(&go::duration(time.unwrap_or_default()));
     format!(

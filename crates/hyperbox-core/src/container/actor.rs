@@ -29,7 +29,7 @@ use super::removal::RemoveOptions;
 use super::service::Inner;
 use super::table::Handle;
 use super::wait::Snapshot;
-use super::{ContainerRecord, HealthState};
+use super::{ContainerRecord, HealthState, Phase};
 use crate::seam::{PendingAttach, Task, TaskStatus};
 use crate::time::Timestamp;
 use crate::trace::Trace;
@@ -240,6 +240,7 @@ impl Actor {
             }
             Command::Resized(size) => self.terminal_size = size,
             Command::Health { run, health } => self.take_health(run, health),
+            Command::Probe { run, action, facts } => self.tell_probe(run, action, facts),
         }
     }
 
@@ -255,7 +256,7 @@ impl Actor {
         Rules {
             restart: self.record.spec.restart,
             auto_remove: self.record.spec.auto_remove,
-            stop_signal: self.record.spec.stop_signal.unwrap_or(Signal::TERM),
+            stop_signal: self.record.spec.stop_signal,
         }
     }
 
@@ -348,12 +349,11 @@ impl Actor {
         self.inner.with.volumes.tell_mounted(&self.record);
         let launched = self.launch().await;
         match launched {
-            Ok(task) => {
+            Ok((task, at)) => {
                 failpoint!("start.after-launch");
                 let pid = task.pid();
                 self.take_task(task);
                 self.launched = Some(Ok(()));
-                let at = Timestamp::now();
                 self.step(Event::Launched { pid, at }).unwrap_or_default()
             }
             Err(error) => {
@@ -435,6 +435,13 @@ impl Actor {
         }
     }
 
+    /// Tells of the process of a health check.
+    fn tell_probe(&mut self, run: u64, action: String, facts: Vec<(&'static str, String)>) {
+        if self.life.state.phase.is_alive() && run == self.snapshot.borrow().launches {
+            self.inner.publish(action, &self.record, facts);
+        }
+    }
+
     /// Forgets the run that ended.
     pub(super) fn close_run(&mut self) {
         self.task = None;
@@ -454,8 +461,12 @@ impl Actor {
         self.inner.with.networks.release(&self.record.id, &endpoints).await;
     }
 
-    fn start_prober(&mut self) {
+    /// Checks the health from now on, unless the container is frozen.
+    pub(super) fn start_prober(&mut self) {
         self.stop_prober();
+        if self.life.state.phase != Phase::Running {
+            return;
+        }
         let run = self.snapshot.borrow().launches;
         if let (Some(task), Some(sender)) = (self.task.clone(), self.own_commands.upgrade()) {
             self.prober = self
@@ -464,7 +475,7 @@ impl Actor {
         }
     }
 
-    fn stop_prober(&mut self) {
+    pub(super) fn stop_prober(&mut self) {
         if let Some(prober) = self.prober.take() {
             prober.abort();
         }

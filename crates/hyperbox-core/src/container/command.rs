@@ -95,6 +95,12 @@ pub(super) enum Command {
         run: u64,
         health: HealthState,
     },
+    /// What happened to the process of a check in that run: the event and its facts.
+    Probe {
+        run: u64,
+        action: String,
+        facts: Vec<(&'static str, String)>,
+    },
 }
 
 /// Answers; a client that went away does not mind.

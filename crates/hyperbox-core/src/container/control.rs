@@ -36,6 +36,7 @@ impl Actor {
             warn!(container = %self.record.id, %error, "container not thawed");
         }
         self.life.state.phase = Phase::Running;
+        self.start_prober();
         self.refresh();
         self.inner.publish("unpause", &self.record, []);
     }
@@ -44,6 +45,8 @@ impl Actor {
         let result = self.try_freeze(freeze).await;
         if result.is_ok() {
             self.feed(if freeze { Event::Paused } else { Event::Unpaused }).await;
+            // A frozen container is not checked; its next check is due a whole interval after it was thawed.
+            self.start_prober();
         }
         answer(reply, result);
     }
@@ -66,10 +69,15 @@ impl Actor {
         }
         let task = self.running_task()?;
         let done = if freeze {
+            self.stop_prober();
             task.pause().await
         } else {
             task.resume().await
         };
+        if freeze && done.is_err() {
+            self.start_prober();
+        }
+        let id = &self.record.id;
         done.map_err(|error| {
             ServiceError::from_mechanism(
                 format!("Cannot {} container {id}", if freeze { "pause" } else { "unpause" }),

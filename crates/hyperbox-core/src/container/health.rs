@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
 //! Health checks: the verdict (pure) and the prober that runs the command.
+//!
+//! A check is a process in the container as an exec is, and clients hear of it as of one. The prober never changes the container: what
+//! it finds goes to the actor, which ends it by dropping it whenever the container stops running; a check that is under way is killed
+//! then.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use getrandom::fill;
 use hyperbox_types::run::Streams;
 use hyperbox_types::shim::{Stdio, UserSpec};
+use hyperbox_types::stream::{HEADER_LEN, parse_header};
 use hyperbox_types::{ExecId, Signal};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
@@ -25,14 +29,29 @@ const DEFAULT_RETRIES: u32 = 3;
 const KEPT: usize = 5;
 /// How much output of a check is kept.
 const OUTPUT_LIMIT: usize = 4096;
+/// How long a check that was killed may take to be gone.
+const DYING: Duration = Duration::from_secs(10);
 
 /// Returns what a check runs, or `None` when there is none.
-pub(super) fn command(check: &HealthCheck) -> Option<Vec<String>> {
+pub(super) fn command(check: &HealthCheck, shell: &[String]) -> Option<Vec<String>> {
     match &check.test {
         HealthTest::Command(command) if !command.is_empty() => Some(command.clone()),
-        HealthTest::Shell(line) => Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()]),
+        HealthTest::Shell(line) => Some(by_shell(shell, std::slice::from_ref(line))),
+        HealthTest::Words(words) => match words.split_first() {
+            Some((form, words)) if form == "CMD-SHELL" => Some(by_shell(shell, words)),
+            _ => None,
+        },
         HealthTest::Command(_) | HealthTest::Inherit | HealthTest::Disabled => None,
     }
+}
+
+fn by_shell(shell: &[String], words: &[String]) -> Vec<String> {
+    let mut command = shell.to_vec();
+    if command.is_empty() {
+        command = ["/bin/sh", "-c"].map(str::to_owned).to_vec();
+    }
+    command.extend_from_slice(words);
+    command
 }
 
 /// Adds the result of a check to a health. `started_at` is the start of the container.
@@ -81,6 +100,8 @@ pub(super) struct Prober {
     /// Which run of the container it is, so that a late verdict is not taken for one on the next run.
     pub run: u64,
     pub check: HealthCheck,
+    /// What is run, as clients are told.
+    pub command: Vec<String>,
     /// JSON of the OCI process.
     pub process: String,
     pub user: UserSpec,
@@ -114,24 +135,43 @@ impl Prober {
         }
     }
 
+    /// Runs the check once. The time that it takes to start its process does not count.
     async fn probe(&self, limit: Duration) -> (i32, String) {
-        let mut bytes = [0; 32];
-        if let Err(error) = fill(&mut bytes) {
-            return (-1, format!("cannot make an exec id: {error}"));
-        }
-        let exec = ExecId::from_bytes(bytes);
-        match timeout(limit, self.execute(&exec)).await {
-            Ok(Ok(result)) => result,
+        let exec = match crate::random::bytes() {
+            Ok(bytes) => ExecId::from_bytes(bytes),
+            Err(error) => return (-1, error.to_string()),
+        };
+        self.tell("exec_create", &exec).await;
+        let io = match self.start(&exec).await {
+            Ok(io) => io,
+            Err(error) => return (-1, refusal(&error)),
+        };
+        let mut dying = KilledOnDrop {
+            task: Some(Arc::clone(&self.task)),
+            exec: exec.clone(),
+        };
+        let mut output = Collected::default();
+        let ended = timeout(limit, self.finish(&exec, io, &mut output)).await;
+        let verdict = match ended {
+            Ok(Ok(code)) => {
+                self.tell_end(&exec, code).await;
+                (code, output.into_text())
+            }
             Ok(Err(error)) => (-1, error.to_string()),
             Err(_) => {
-                // The process may be gone already; then there is nothing to kill.
-                drop(self.task.signal(Some(&exec), Signal::KILL, false).await);
-                (-1, format!("Health check exceeded timeout ({})", go_duration(limit)))
+                dying.kill().await;
+                // One that cannot be killed is left to the end of the container.
+                if let Ok(Ok(code)) = timeout(DYING, self.task.wait_exec(&exec)).await {
+                    self.tell_end(&exec, code).await;
+                }
+                (-1, out_of_time(limit, &output.into_text()))
             }
-        }
+        };
+        dying.task = None;
+        verdict
     }
 
-    async fn execute(&self, exec: &ExecId) -> Result<(i32, String), TaskError> {
+    async fn start(&self, exec: &ExecId) -> Result<Box<dyn AttachIo>, TaskError> {
         let stdio = Stdio {
             stdin: false,
             stdin_once: false,
@@ -144,42 +184,133 @@ impl Prober {
         };
         // Attached before the process runs: what a short check says would be gone afterwards.
         let (io, pending) = self.tasks.prepare_attach(streams)?;
+        // As with Docker this is told of what cannot be started, too.
+        self.tell("exec_start", exec).await;
         self.task
             .exec(exec, self.process.clone(), self.user.clone(), stdio, vec![pending])
             .await?;
-        let output = read_output(io).await;
-        let code = self.task.wait_exec(exec).await?;
-        Ok((code, output))
+        Ok(io)
+    }
+
+    async fn finish(&self, exec: &ExecId, io: Box<dyn AttachIo>, output: &mut Collected) -> Result<i32, TaskError> {
+        read_output(io, output).await;
+        self.task.wait_exec(exec).await
+    }
+
+    async fn tell(&self, what: &str, exec: &ExecId) {
+        let (program, arguments) = self
+            .command
+            .split_first()
+            .map_or(("", &[][..]), |(program, rest)| (program, rest));
+        let action = format!("{what}: {program} {}", arguments.join(" "));
+        self.publish(action, vec![("execID", exec.to_string())]).await;
+    }
+
+    async fn tell_end(&self, exec: &ExecId, code: i32) {
+        let facts = vec![("execID", exec.to_string()), ("exitCode", code.to_string())];
+        self.publish("exec_die".to_owned(), facts).await;
+    }
+
+    async fn publish(&self, action: String, facts: Vec<(&'static str, String)>) {
+        let run = self.run;
+        // Without an actor there is nobody who could be told.
+        drop(self.report.send(Command::Probe { run, action, facts }).await);
     }
 }
 
-/// Reads what a check says, up to a limit, and detaches.
-async fn read_output(io: Box<dyn AttachIo>) -> String {
-    let mut frames = Vec::new();
-    // An output that breaks off is as good as a short one.
-    drop(io.take(1 << 20).read_to_end(&mut frames).await);
-    unframe(&frames)
+/// The process of a check, which does not outlive the interest in it.
+struct KilledOnDrop {
+    /// `None` when there is nothing to kill any more.
+    task: Option<Arc<dyn Task>>,
+    exec: ExecId,
 }
 
-fn unframe(mut frames: &[u8]) -> String {
-    let mut bytes = Vec::new();
-    while let Some((header, rest)) = frames.split_first_chunk::<{ hyperbox_types::stream::HEADER_LEN }>() {
-        let Some((_, length)) = hyperbox_types::stream::parse_header(*header) else {
-            break;
-        };
-        let length = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
-        bytes.extend_from_slice(&rest[..length]);
-        frames = &rest[length..];
+impl KilledOnDrop {
+    async fn kill(&mut self) {
+        if let Some(task) = self.task.take() {
+            // The process may be gone already; then there is nothing to kill.
+            drop(task.signal(Some(&self.exec), Signal::KILL, false).await);
+        }
     }
-    bytes.truncate(OUTPUT_LIMIT);
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn go_duration(duration: Duration) -> String {
-    if duration.subsec_nanos() == 0 {
-        format!("{}s", duration.as_secs())
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            let exec = self.exec.clone();
+            tokio::spawn(async move { drop(task.signal(Some(&exec), Signal::KILL, false).await) });
+        }
+    }
+}
+
+fn refusal(error: &TaskError) -> String {
+    format!("OCI runtime exec failed: exec failed: unable to start container process: {error}")
+}
+
+fn out_of_time(limit: Duration, output: &str) -> String {
+    let limit = go_duration(limit);
+    if output.is_empty() {
+        format!("Health check exceeded timeout ({limit})")
     } else {
-        format!("{duration:?}")
+        format!("Health check exceeded timeout ({limit}): {output}")
+    }
+}
+
+/// What a check has said so far.
+#[derive(Debug, Default)]
+struct Collected {
+    bytes: Vec<u8>,
+    /// Something was left out.
+    cut: bool,
+}
+
+impl Collected {
+    fn add(&mut self, bytes: &[u8]) {
+        let room = OUTPUT_LIMIT - self.bytes.len();
+        self.cut |= bytes.len() > room;
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn into_text(self) -> String {
+        let mut text = String::from_utf8_lossy(&self.bytes).into_owned();
+        if self.cut {
+            text.push_str("...");
+        }
+        text
+    }
+}
+
+/// Reads what a check says to its end. An output that breaks off is as good as a short one.
+async fn read_output(mut io: Box<dyn AttachIo>, output: &mut Collected) {
+    let mut header = [0; HEADER_LEN];
+    let mut bytes = vec![0; OUTPUT_LIMIT];
+    while io.read_exact(&mut header).await.is_ok() {
+        let Some((_, length)) = parse_header(header) else {
+            return;
+        };
+        let mut left = usize::try_from(length).unwrap_or(usize::MAX);
+        while left > 0 {
+            let part = left.min(bytes.len());
+            match io.read(&mut bytes[..part]).await {
+                Ok(0) | Err(_) => return,
+                Ok(read) => {
+                    output.add(&bytes[..read]);
+                    left -= read;
+                }
+            }
+        }
+    }
+}
+
+/// Shows a duration as Go does, which clients know from Docker.
+fn go_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let rest = Duration::new(seconds % 60, duration.subsec_nanos());
+    match (hours, minutes) {
+        (0, 0) => format!("{rest:?}"),
+        (0, _) => format!("{minutes}m{}s", rest.as_secs_f64()),
+        _ => format!("{hours}h{minutes}m{}s", rest.as_secs_f64()),
     }
 }
 
@@ -244,12 +375,64 @@ mod tests {
         assert_eq!(pause(&starting, &check(), at(0), at(11)), Duration::from_secs(1));
     }
 
+    #[tokio::test]
+    async fn output_is_joined_and_cut() {
+        let frame = |stream: u8, bytes: &[u8]| {
+            let length = u32::try_from(bytes.len()).expect("short");
+            [&[stream, 0, 0, 0][..], &length.to_be_bytes(), bytes].concat()
+        };
+        let most = "x".repeat(OUTPUT_LIMIT);
+        for (frames, expected) in [
+            ([frame(1, b"a"), frame(2, b"bc")].concat(), "abc".to_owned()),
+            (frame(1, b"abc")[..9].to_vec(), "a".to_owned()),
+            (vec![7, 0, 0], String::new()),
+            (frame(1, b"a\xffb"), "a\u{fffd}b".to_owned()),
+            (frame(1, most.as_bytes()), most.clone()),
+            (
+                [frame(1, most.as_bytes()), frame(2, b"y")].concat(),
+                format!("{most}..."),
+            ),
+        ] {
+            let mut output = Collected::default();
+            let (near, mut far) = tokio::io::duplex(1 << 16);
+            tokio::io::AsyncWriteExt::write_all(&mut far, &frames)
+                .await
+                .expect("room");
+            drop(far);
+            read_output(Box::new(near), &mut output).await;
+            assert_eq!(output.into_text(), expected);
+        }
+    }
+
     #[test]
-    fn frames_are_joined() {
-        assert_eq!(
-            unframe(&[1, 0, 0, 0, 0, 0, 0, 1, b'a', 2, 0, 0, 0, 0, 0, 0, 9, b'b']),
-            "ab"
-        );
-        assert_eq!(unframe(&[7, 0, 0]), "");
+    fn what_is_run() {
+        let run = |test: HealthTest, shell: &[&str]| {
+            let shell: Vec<String> = shell.iter().map(|word| (*word).to_owned()).collect();
+            command(&HealthCheck { test, ..check() }, &shell).map(|words| words.join("|"))
+        };
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (test, shell, expected) in [
+            (HealthTest::Shell("a b".to_owned()), &[][..], Some("/bin/sh|-c|a b")),
+            (HealthTest::Shell("a b".to_owned()), &["x", "-y"], Some("x|-y|a b")),
+            (HealthTest::Words(words("CMD-SHELL a b")), &[], Some("/bin/sh|-c|a|b")),
+            (HealthTest::Words(words("HTTP a")), &[], None),
+            (HealthTest::Command(words("a b")), &["x"], Some("a|b")),
+            (HealthTest::Command(Vec::new()), &[], None),
+            (HealthTest::Disabled, &[], None),
+        ] {
+            assert_eq!(run(test.clone(), shell).as_deref(), expected, "{test:?}");
+        }
+    }
+
+    #[test]
+    fn texts_of_what_took_too_long() {
+        for (milliseconds, output, expected) in [
+            (500, "", "Health check exceeded timeout (500ms)"),
+            (1500, "part\n", "Health check exceeded timeout (1.5s): part\n"),
+            (90_000, "", "Health check exceeded timeout (1m30s)"),
+            (3_600_000, "", "Health check exceeded timeout (1h0m0s)"),
+        ] {
+            assert_eq!(out_of_time(Duration::from_millis(milliseconds), output), expected);
+        }
     }
 }

@@ -30,7 +30,8 @@ use crate::{Result, ServiceError, failpoint};
 
 impl Actor {
     /// Starts the process. On an error nothing of the run is left but what it joined, which `ReleaseRun` gives back.
-    pub(super) async fn launch(&mut self) -> Result<Arc<dyn Task>> {
+    /// Returns the task and since when it counts as running: no later than the process's own first moment.
+    pub(super) async fn launch(&mut self) -> Result<(Arc<dyn Task>, Timestamp)> {
         let _busy = self.inner.with.images.busy();
         let providers = Providers::find(&self.inner, &self.record)?;
         self.take_names(&providers);
@@ -44,12 +45,10 @@ impl Actor {
         self.mark("configuration made");
         failpoint!("start.before-launch");
         let name = self.record.name.clone();
-        self.inner
-            .with
-            .tasks
-            .launch(launch)
-            .await
-            .map_err(|error| launch_error(&name, error))
+        let at = Timestamp::now();
+        let launched = self.inner.with.tasks.launch(launch).await;
+        let task = launched.map_err(|error| launch_error(&name, error))?;
+        Ok((task, at))
     }
 
     async fn join_networks(&self, providers: &Providers) -> Result<Joined> {
@@ -140,8 +139,8 @@ impl Actor {
         report: mpsc::Sender<Command>,
     ) -> Option<Prober> {
         let check = self.record.spec.health.clone()?;
-        let command = health::command(&check)?;
-        let exec = crate::exec::ExecSpec::plain(command);
+        let command = health::command(&check, &self.record.spec.shell)?;
+        let exec = crate::exec::ExecSpec::plain(command.clone());
         let process = oci::exec_process(&self.record, &exec, self.inner.with.host.as_ref()).ok()?;
         let health = self.life.state.health.get_or_insert_default().clone();
         self.refresh();
@@ -151,6 +150,7 @@ impl Actor {
             tasks: Arc::clone(&self.inner.with.tasks),
             run,
             check,
+            command,
             process: process.to_string(),
             user: UserSpec {
                 user: spec.user.clone(),

@@ -14,7 +14,9 @@
 //!  any phase ── remove ──▶ Removing ──▶ gone
 //! ```
 //!
-//! A stop or kill by hand is remembered (`manually_stopped`) until the next start by hand: no restart policy overrides it.
+//! A stop or kill by hand is remembered in two ways, both until the next start by hand: `restarts_cancelled` keeps every policy from
+//! following the present run with another one; `manually_stopped`, which is recorded, tells the next daemon. As with Docker, any
+//! signal by hand counts for a container without a stop signal of its own; with one, only that signal and `SIGKILL` cancel restarts.
 
 use std::time::Duration;
 
@@ -51,6 +53,10 @@ pub(super) struct Life {
     pub leaving: Vec<Endpoint>,
     /// Last pause before a restart.
     pub backoff: Option<Duration>,
+    /// No policy follows the present run, or pause, with another run.
+    pub restarts_cancelled: bool,
+    /// Brought back with the daemon and not running yet: what it needs may not be up, so a launch that fails is tried again.
+    pub reviving: bool,
 }
 
 /// Unchanging facts that decisions depend on.
@@ -58,7 +64,15 @@ pub(super) struct Life {
 pub(super) struct Rules {
     pub restart: RestartPolicy,
     pub auto_remove: bool,
-    pub stop_signal: Signal,
+    /// The container's own; without one it is `SIGTERM`.
+    pub stop_signal: Option<Signal>,
+}
+
+impl Rules {
+    /// Tells whether a signal by hand is meant as the end.
+    fn ends_with(self, signal: Signal) -> bool {
+        signal == Signal::KILL || self.stop_signal.is_none_or(|own| own == signal)
+    }
 }
 
 /// Something that happened or is asked for.
@@ -173,20 +187,27 @@ fn start(life: &mut Life) -> Result<Vec<Action>, Refusal> {
         Phase::Paused => Err(Refusal::Paused),
         Phase::Removing => Err(Refusal::Removing),
         Phase::Dead => Err(Refusal::Dead),
-        Phase::Created | Phase::Exited | Phase::Restarting => {
-            life.state.manually_stopped = false;
-            life.state.restart_count = 0;
-            life.backoff = None;
-            life.launching = true;
-            Ok(vec![Action::Launch])
-        }
+        // As with Docker, it counts as running between two runs.
+        Phase::Restarting => Err(Refusal::NotModified),
+        Phase::Created | Phase::Exited => Ok(begin(life)),
     }
+}
+
+fn begin(life: &mut Life) -> Vec<Action> {
+    life.state.manually_stopped = false;
+    life.state.restart_count = 0;
+    life.backoff = None;
+    life.restarts_cancelled = false;
+    life.reviving = false;
+    life.launching = true;
+    vec![Action::Launch]
 }
 
 fn launched(life: &mut Life, pid: u32, at: Timestamp) -> Vec<Action> {
     life.launching = false;
     life.restart_requested = false;
     life.stopping = false;
+    life.reviving = false;
     let state = &mut life.state;
     state.phase = Phase::Running;
     state.pid = pid;
@@ -194,7 +215,11 @@ fn launched(life: &mut Life, pid: u32, at: Timestamp) -> Vec<Action> {
     state.exit_code = 0;
     state.error.clear();
     state.out_of_memory = false;
-    state.health = None;
+    if let Some(health) = &mut state.health {
+        // What earlier runs left in the log stays.
+        health.status = HealthStatus::Starting;
+        health.failing_streak = 0;
+    }
     let mut actions = vec![Action::Persist, Action::Publish("start")];
     if life.removal_requested {
         actions.push(Action::KillAll);
@@ -208,14 +233,18 @@ fn launch_failed(life: &mut Life, rules: Rules, exit_code: i32, error: String) -
     let state = &mut life.state;
     let restarting = state.phase == Phase::Restarting;
     state.pid = 0;
-    state.exit_code = exit_code;
+    if !restarting || life.reviving {
+        state.exit_code = exit_code;
+    }
     state.error = error;
     life.leaving = std::mem::take(&mut state.endpoints);
     state.ports.clear();
     let mut actions = vec![Action::Disconnected];
     if restarting {
-        // A restart that fails is tried again, as any other failed run.
-        if let Some(pause) = next_backoff(life, rules, exit_code, None) {
+        // A restart that fails is the last one, and the end of the last run stays what is told.
+        if life.reviving
+            && let Some(pause) = next_backoff(life, rules, exit_code, None)
+        {
             life.state.restart_count += 1;
             actions.extend([Action::Persist, Action::ReleaseRun, Action::ArmRestart(pause)]);
             return actions;
@@ -244,12 +273,14 @@ fn stop(
     match life.state.phase {
         Phase::Running | Phase::Paused => {
             life.state.manually_stopped = true;
+            life.restarts_cancelled = true;
             life.restart_requested = false;
             life.stopping = true;
             Ok(interrupt(life, rules, signal, patience))
         }
         Phase::Restarting => {
             life.state.manually_stopped = true;
+            life.restarts_cancelled = true;
             life.state.phase = Phase::Exited;
             let mut actions = vec![Action::Persist, Action::Publish("stop")];
             actions.extend(after_end(life, rules));
@@ -260,7 +291,7 @@ fn stop(
 }
 
 fn interrupt(life: &Life, rules: Rules, signal: Option<Signal>, patience: Option<Duration>) -> Vec<Action> {
-    let signal = signal.unwrap_or(rules.stop_signal);
+    let signal = signal.or(rules.stop_signal).unwrap_or(Signal::TERM);
     let mut actions = Vec::new();
     if life.state.phase == Phase::Paused {
         actions.push(Action::Thaw);
@@ -283,6 +314,12 @@ fn restart(
             life.state.manually_stopped = false;
             Ok(interrupt(life, rules, signal, patience))
         }
+        Phase::Restarting if !life.launching => {
+            life.state.phase = Phase::Exited;
+            let mut actions = vec![Action::Publish("stop")];
+            actions.extend(begin(life));
+            Ok(actions)
+        }
         _ => start(life),
     }
 }
@@ -297,13 +334,14 @@ fn patience_over(life: &Life) -> Vec<Action> {
 }
 
 fn kill(life: &mut Life, rules: Rules, signal: Signal) -> Result<Vec<Action>, Refusal> {
-    let final_signal = signal == Signal::KILL || signal == rules.stop_signal;
+    let final_signal = rules.ends_with(signal);
     match life.state.phase {
         Phase::Running | Phase::Paused => {
             let mut actions = Vec::new();
+            // Whoever kills what is being restarted makes the restart quicker.
+            life.state.manually_stopped = !life.restart_requested;
             if final_signal {
-                // Whoever kills what is being restarted makes the restart quicker.
-                life.state.manually_stopped = !life.restart_requested;
+                life.restarts_cancelled = true;
                 if life.state.phase == Phase::Paused {
                     actions.push(Action::Thaw);
                 }
@@ -312,9 +350,13 @@ fn kill(life: &mut Life, rules: Rules, signal: Signal) -> Result<Vec<Action>, Re
             Ok(actions)
         }
         // There is no process that could get another signal.
-        Phase::Restarting if !final_signal => Ok(Vec::new()),
+        Phase::Restarting if !final_signal => {
+            life.state.manually_stopped = true;
+            Ok(vec![Action::Persist])
+        }
         Phase::Restarting => {
             life.state.manually_stopped = true;
+            life.restarts_cancelled = true;
             life.state.phase = Phase::Exited;
             let mut actions = vec![Action::Persist];
             actions.extend(after_end(life, rules));
@@ -329,7 +371,17 @@ fn change_phase(life: &mut Life, from: Phase, to: Phase, event: &'static str) ->
         return Vec::new();
     }
     life.state.phase = to;
+    if to == Phase::Paused {
+        nobody_vouches(&mut life.state);
+    }
     vec![Action::Persist, Action::Publish(event)]
+}
+
+/// As with Docker, a container that is not checked any more is not healthy.
+fn nobody_vouches(state: &mut ContainerState) {
+    if let Some(health) = &mut state.health {
+        health.status = HealthStatus::Unhealthy;
+    }
 }
 
 /// The container may live on: as with Docker its state tells of the kill from now until the next run.
@@ -357,10 +409,7 @@ fn exited(life: &mut Life, rules: Rules, exit: &ExitRecord) -> Vec<Action> {
     state.phase = Phase::Exited;
     life.leaving = std::mem::take(&mut state.endpoints);
     state.ports.clear();
-    if let Some(health) = &mut state.health {
-        // As with Docker: nobody vouches for it any more.
-        health.status = HealthStatus::Unhealthy;
-    }
+    nobody_vouches(state);
     let mut actions = Vec::new();
     if untold {
         actions.push(Action::Publish("oom"));
@@ -371,8 +420,8 @@ fn exited(life: &mut Life, rules: Rules, exit: &ExitRecord) -> Vec<Action> {
     }
     actions.push(Action::Publish("die"));
     if std::mem::take(&mut life.restart_requested) && !life.removal_requested {
-        life.launching = true;
-        actions.extend([Action::Persist, Action::ReleaseRun, Action::Launch]);
+        actions.extend([Action::Persist, Action::ReleaseRun]);
+        actions.extend(begin(life));
         return actions;
     }
     if !life.removal_requested
@@ -389,12 +438,13 @@ fn exited(life: &mut Life, rules: Rules, exit: &ExitRecord) -> Vec<Action> {
 
 /// Decides whether the policy wants another run, and after what pause.
 fn next_backoff(life: &mut Life, rules: Rules, exit_code: i32, ran: Option<Duration>) -> Option<Duration> {
-    if life.state.manually_stopped {
+    if life.restarts_cancelled {
         return None;
     }
     let wanted = match rules.restart {
         RestartPolicy::Never => false,
-        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+        RestartPolicy::Always => true,
+        RestartPolicy::UnlessStopped => !life.state.manually_stopped,
         RestartPolicy::OnFailure { maximum_retries } => {
             exit_code != 0 && (maximum_retries == 0 || life.state.restart_count < maximum_retries)
         }
@@ -422,7 +472,7 @@ fn after_end(life: &Life, rules: Rules) -> Option<Action> {
 }
 
 fn restart_due(life: &mut Life) -> Vec<Action> {
-    if life.state.phase != Phase::Restarting || life.launching || life.state.manually_stopped {
+    if life.state.phase != Phase::Restarting || life.launching || life.restarts_cancelled {
         return Vec::new();
     }
     life.launching = true;
@@ -439,6 +489,7 @@ fn remove(life: &mut Life, force: bool) -> Result<Vec<Action>, Refusal> {
             life.restart_requested = false;
             life.stopping = false;
             life.state.manually_stopped = true;
+            life.restarts_cancelled = true;
             let mut actions = Vec::new();
             if life.state.phase == Phase::Paused {
                 actions.push(Action::Thaw);

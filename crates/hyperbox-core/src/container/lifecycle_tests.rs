@@ -6,7 +6,7 @@ use super::*;
 const RULES: Rules = Rules {
     restart: RestartPolicy::Never,
     auto_remove: false,
-    stop_signal: Signal::TERM,
+    stop_signal: None,
 };
 
 fn exit(code: i32, at_seconds: i64) -> Event {
@@ -366,14 +366,37 @@ fn failed_launch() {
 }
 
 #[test]
-fn failing_restarts_are_counted() {
+fn a_restart_that_fails_is_the_last_one() {
+    let rules = Rules {
+        restart: RestartPolicy::Always,
+        ..RULES
+    };
+    let failed = || Event::LaunchFailed {
+        exit_code: 127,
+        error: "no".to_owned(),
+    };
+    let mut life = running(rules);
+    step(&mut life, rules, exit(6, 1)).expect("exit");
+    step(&mut life, rules, Event::RestartDue).expect("due");
+    let actions = step(&mut life, rules, failed()).expect("failed");
+    assert_eq!(actions, [Action::Disconnected, Action::Persist, Action::ReleaseRun]);
+    let state = &life.state;
+    assert_eq!(
+        (state.phase, state.exit_code, state.error.as_str()),
+        (Phase::Exited, 6, "no")
+    );
+}
+
+#[test]
+fn what_comes_back_with_the_daemon_is_tried_again() {
     let rules = Rules {
         restart: RestartPolicy::OnFailure { maximum_retries: 2 },
         ..RULES
     };
     let mut life = running(rules);
-    step(&mut life, rules, exit(1, 1)).expect("exit");
-    for expected in [Phase::Restarting, Phase::Exited] {
+    life.state.phase = Phase::Restarting;
+    life.reviving = true;
+    for expected in [Phase::Restarting, Phase::Restarting, Phase::Exited] {
         step(&mut life, rules, Event::RestartDue).expect("due");
         let failed = Event::LaunchFailed {
             exit_code: 128,
@@ -402,22 +425,64 @@ fn the_way_a_run_ends_decides_what_is_told() {
     }
 }
 
+/// What Docker Engine does: any signal by hand ends the restarts of a container without a stop signal of its own; of one that has
+/// one, only that signal and `SIGKILL` do, but a container that is to run unless it was stopped counts as stopped by hand.
 #[test]
-fn kill_between_two_runs() {
+fn signals_by_hand_and_policies() {
+    let own = Some(Signal::TERM);
+    let (always, unless) = (RestartPolicy::Always, RestartPolicy::UnlessStopped);
+    for (restart, stop_signal, signal, again) in [
+        (always, None, Signal::HUP, false),
+        (always, None, Signal::KILL, false),
+        (always, own, Signal::HUP, true),
+        (always, own, Signal::TERM, false),
+        (always, own, Signal::KILL, false),
+        (unless, own, Signal::HUP, false),
+    ] {
+        let rules = Rules {
+            restart,
+            stop_signal,
+            ..RULES
+        };
+        let kill = || Event::KillRequested { signal };
+        let mut life = running(rules);
+        step(&mut life, rules, kill()).expect("kill");
+        assert!(life.state.manually_stopped);
+        step(&mut life, rules, exit(1, 1)).expect("exit");
+        let phase = if again { Phase::Restarting } else { Phase::Exited };
+        assert_eq!(life.state.phase, phase, "{restart:?} {stop_signal:?} {signal}");
+
+        // Between two runs.
+        let mut life = running(rules);
+        step(&mut life, rules, exit(1, 1)).expect("exit");
+        step(&mut life, rules, kill()).expect("kill");
+        let waits = !rules.ends_with(signal);
+        let phase = if waits { Phase::Restarting } else { Phase::Exited };
+        assert_eq!(life.state.phase, phase, "{restart:?} {stop_signal:?} {signal}");
+
+        // A start by hand forgets all of it.
+        life.state.phase = Phase::Exited;
+        step(&mut life, rules, Event::StartRequested).expect("start");
+        assert!(!life.state.manually_stopped && !life.restarts_cancelled);
+    }
+}
+
+#[test]
+fn start_and_restart_between_two_runs() {
     let rules = Rules {
         restart: RestartPolicy::Always,
         ..RULES
     };
-    for (signal, phase) in [
-        (Signal::HUP, Phase::Restarting),
-        (Signal::TERM, Phase::Exited),
-        (Signal::KILL, Phase::Exited),
-    ] {
-        let mut life = running(rules);
-        step(&mut life, rules, exit(1, 1)).expect("exit");
-        step(&mut life, rules, Event::KillRequested { signal }).expect("kill");
-        assert_eq!(life.state.phase, phase, "{signal}");
-    }
+    let mut life = running(rules);
+    step(&mut life, rules, exit(1, 1)).expect("exit");
+    assert_eq!(step(&mut life, rules, Event::StartRequested), Err(Refusal::NotModified));
+    let restart = Event::RestartRequested {
+        signal: None,
+        patience: None,
+    };
+    let actions = step(&mut life, rules, restart);
+    assert_eq!(actions, Ok(vec![Action::Publish("stop"), Action::Launch]));
+    assert_eq!((life.state.restart_count, life.launching), (0, true));
 }
 
 #[test]
@@ -474,4 +539,36 @@ fn kills_for_want_of_memory_are_told_when_they_happen_and_once() {
     let mut life = running(RULES);
     let actions = step(&mut life, RULES, end(true)).expect("an end");
     assert_eq!(actions.first(), Some(&untold));
+}
+
+#[test]
+fn health_over_pauses_and_runs() {
+    let mut life = running(RULES);
+    let probe = super::super::HealthProbe {
+        started_at: Timestamp(0),
+        ended_at: Timestamp(0),
+        exit_code: 0,
+        output: String::new(),
+    };
+    life.state.health = Some(super::super::HealthState {
+        status: HealthStatus::Healthy,
+        failing_streak: 2,
+        log: [probe].into(),
+    });
+    let shown = |life: &Life| {
+        let health = life.state.health.as_ref().expect("there is a check");
+        (health.status, health.failing_streak, health.log.len())
+    };
+    step(&mut life, RULES, Event::Paused).expect("pause");
+    assert_eq!(shown(&life), (HealthStatus::Unhealthy, 2, 1), "nobody checks it");
+    step(&mut life, RULES, Event::Unpaused).expect("unpause");
+    step(&mut life, RULES, exit(0, 1)).expect("exit");
+    assert_eq!(shown(&life), (HealthStatus::Unhealthy, 2, 1), "nobody checks it");
+    step(&mut life, RULES, Event::StartRequested).expect("start");
+    let launched = Event::Launched {
+        pid: 8,
+        at: Timestamp(2),
+    };
+    step(&mut life, RULES, launched).expect("launched");
+    assert_eq!(shown(&life), (HealthStatus::Starting, 0, 1), "the log stays");
 }

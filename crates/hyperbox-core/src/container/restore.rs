@@ -166,11 +166,16 @@ impl Actor {
                 self.removal.volumes = state.remove_volumes;
                 Some(Event::RemoveRequested { force: true })
             }
-            Phase::Restarting => Some(Event::RestartDue),
-            phase if starts_with_daemon(spec, phase, state.manually_stopped) => {
+            Phase::Restarting => {
+                self.life.reviving = true;
+                Some(Event::RestartDue)
+            }
+            _ if starts_with_daemon(spec, state) => {
                 // As a restart, so that it is tried again: it may need a container that is not up yet.
                 state.phase = Phase::Restarting;
                 state.manually_stopped = false;
+                state.restart_count = 0;
+                self.life.reviving = true;
                 Some(Event::RestartDue)
             }
             Phase::Exited if spec.auto_remove => Some(Event::RemoveRequested { force: true }),

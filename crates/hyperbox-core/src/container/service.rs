@@ -12,7 +12,9 @@ use tokio::sync::oneshot;
 
 use super::command::{Command, StopOptions};
 use super::table::{Handle, Table};
-use super::{ContainerRecord, ContainerSpec, Phase, ResolvedMount, RestartPolicy, WaitCondition, Waiter};
+use super::{
+    ContainerRecord, ContainerSpec, ContainerState, Phase, ResolvedMount, RestartPolicy, WaitCondition, Waiter,
+};
 use crate::event::{EventKind, Events};
 use crate::image::{ImageUser, ImageUsers, Images};
 use crate::network::Networks;
@@ -260,14 +262,14 @@ impl Containers {
 }
 
 impl Inner {
-    pub(super) fn publish<const N: usize>(
+    pub(super) fn publish(
         &self,
         action: impl Into<String>,
         record: &ContainerRecord,
-        more: [(&str, String); N],
+        more: impl IntoIterator<Item = (&'static str, String)>,
     ) {
         let mut attributes = event_attributes(record);
-        attributes.extend(more.map(|(key, value)| (key.to_owned(), value)));
+        attributes.extend(more.into_iter().map(|(key, value)| (key.to_owned(), value)));
         self.with
             .events
             .publish(EventKind::Container, action, record.id.as_str(), attributes);
@@ -300,10 +302,17 @@ pub(crate) fn event_attributes(record: &ContainerRecord) -> BTreeMap<String, Str
 }
 
 /// Tells whether a container is started when the daemon starts.
-pub(super) fn starts_with_daemon(spec: &ContainerSpec, phase: Phase, manually_stopped: bool) -> bool {
+pub(super) fn starts_with_daemon(spec: &ContainerSpec, state: &ContainerState) -> bool {
+    if state.phase == Phase::Created {
+        return false;
+    }
     match spec.restart {
-        RestartPolicy::Always => phase != Phase::Created,
-        RestartPolicy::UnlessStopped => phase != Phase::Created && !manually_stopped,
-        RestartPolicy::Never | RestartPolicy::OnFailure { .. } => false,
+        RestartPolicy::Always => true,
+        RestartPolicy::UnlessStopped => !state.manually_stopped,
+        // As with Docker, a failure is one even if it was brought about by hand.
+        RestartPolicy::OnFailure { maximum_retries } => {
+            state.exit_code != 0 && (maximum_retries == 0 || state.restart_count < maximum_retries)
+        }
+        RestartPolicy::Never => false,
     }
 }

@@ -50,6 +50,8 @@ pub struct ContainerSpec {
     pub stop_signal: Option<Signal>,
     /// How long `stop` waits; 10 s when unset. [`Duration::MAX`] means for ever.
     pub stop_timeout: Option<Duration>,
+    /// The shell of the shell form of health checks; `/bin/sh -c` when empty.
+    pub shell: Vec<String>,
     /// Health check; the image's when unset.
     pub health: Option<HealthCheck>,
     /// Ports that the image declares, such as `80/tcp`; for display.
@@ -142,6 +144,7 @@ impl Default for ContainerSpec {
             labels: BTreeMap::new(),
             stop_signal: None,
             stop_timeout: None,
+            shell: Vec::new(),
             health: None,
             exposed_ports: Vec::new(),
             anonymous_volumes: Vec::new(),
@@ -530,6 +533,9 @@ pub enum HealthTest {
     Command(Vec<String>),
     /// A command line for the shell.
     Shell(String),
+    /// Words in another form, kept as they came: `CMD-SHELL` with several words, which the shell gets as its arguments, or a form that
+    /// nobody knows, which checks nothing.
+    Words(Vec<String>),
 }
 
 /// Identifies a container that provides namespaces, with its first process.

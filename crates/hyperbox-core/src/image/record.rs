@@ -288,9 +288,9 @@ fn health_check(health: Health) -> HealthCheck {
         None => HealthTest::Inherit,
         Some((form, arguments)) => match form.as_str() {
             "NONE" => HealthTest::Disabled,
-            "CMD-SHELL" => HealthTest::Shell(arguments.first().cloned().unwrap_or_default()),
+            "CMD-SHELL" if arguments.len() == 1 => HealthTest::Shell(arguments.concat()),
             "CMD" => HealthTest::Command(arguments.to_vec()),
-            _ => HealthTest::Command(health.test.clone()),
+            _ => HealthTest::Words(health.test.clone()),
         },
     };
     HealthCheck {

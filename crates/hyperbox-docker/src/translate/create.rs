@@ -87,6 +87,7 @@ pub(crate) fn translate(body: CreateBody, platform: Option<Platform>, defaults: 
         working_dir: body.working_dir.clone(),
         labels: body.labels.clone(),
         stop_signal: stop_signal(&body.stop_signal)?,
+        shell: body.shell.clone().map(Words::into_vec).unwrap_or_default(),
         stop_timeout: body.stop_timeout.map(patience),
         health: body.healthcheck.as_ref().map(health::from_wire).transpose()?,
         exposed_ports: body.exposed_ports.keys().map(|port| with_protocol(port)).collect(),

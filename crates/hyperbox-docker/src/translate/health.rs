@@ -11,14 +11,14 @@ use crate::wire::config::Healthcheck;
 /// Translates a wish.
 ///
 /// # Errors
-/// 400 for durations below a millisecond, negative retries and unknown forms.
+/// 400 for durations below a millisecond and negative retries.
 pub(crate) fn from_wire(wire: &Healthcheck) -> ApiResult<HealthCheck> {
     let retries = match u32::try_from(wire.retries) {
         Ok(retries) => retries,
         Err(_) => return Err(ApiError::bad_request("Retries in Healthcheck cannot be negative")),
     };
     Ok(HealthCheck {
-        test: test(&wire.test)?,
+        test: test(&wire.test),
         interval: duration("Interval", wire.interval)?,
         timeout: duration("Timeout", wire.timeout)?,
         start_period: duration("StartPeriod", wire.start_period)?,
@@ -27,15 +27,13 @@ pub(crate) fn from_wire(wire: &Healthcheck) -> ApiResult<HealthCheck> {
     })
 }
 
-fn test(words: &[String]) -> ApiResult<HealthTest> {
+fn test(words: &[String]) -> HealthTest {
     match words {
-        [] => Ok(HealthTest::Inherit),
-        [none] if none == "NONE" => Ok(HealthTest::Disabled),
-        [form, rest @ ..] if form == "CMD" => Ok(HealthTest::Command(rest.to_vec())),
-        [form, line] if form == "CMD-SHELL" => Ok(HealthTest::Shell(line.clone())),
-        [form, ..] => Err(ApiError::bad_request(format!(
-            "unknown type {form:?} in Healthcheck (try 'CMD')"
-        ))),
+        [] => HealthTest::Inherit,
+        [none] if none == "NONE" => HealthTest::Disabled,
+        [form, rest @ ..] if form == "CMD" => HealthTest::Command(rest.to_vec()),
+        [form, line] if form == "CMD-SHELL" => HealthTest::Shell(line.clone()),
+        words => HealthTest::Words(words.to_vec()),
     }
 }
 
@@ -56,6 +54,7 @@ pub(crate) fn to_wire(check: &HealthCheck) -> Healthcheck {
         HealthTest::Inherit => Vec::new(),
         HealthTest::Disabled => words(&["NONE"]),
         HealthTest::Shell(line) => words(&["CMD-SHELL", line]),
+        HealthTest::Words(words) => words.clone(),
         HealthTest::Command(command) => {
             let mut test: Vec<String> = words(&["CMD"]);
             test.extend(command.iter().cloned());
@@ -80,7 +79,14 @@ mod tests {
 
     #[test]
     fn forms_round_trip() {
-        for test in [&["NONE"][..], &["CMD", "a", "b"], &["CMD-SHELL", "a b"], &[]] {
+        for test in [
+            &["NONE"][..],
+            &["CMD", "a", "b"],
+            &["CMD-SHELL", "a b"],
+            &["CMD-SHELL", "a", "b"],
+            &["HTTP", "/"],
+            &[],
+        ] {
             let wire = Healthcheck {
                 test: test.iter().map(|word| (*word).to_owned()).collect(),
                 interval: 2_000_000,

@@ -123,6 +123,7 @@ fn health(check: &HealthCheck) -> Value {
         HealthTest::Disabled => vec!["NONE".to_owned()],
         HealthTest::Command(command) => [&["CMD".to_owned()], command.as_slice()].concat(),
         HealthTest::Shell(line) => vec!["CMD-SHELL".to_owned(), line.clone()],
+        HealthTest::Words(words) => words.clone(),
     };
     let mut document = json!({});
     if !test.is_empty() {
