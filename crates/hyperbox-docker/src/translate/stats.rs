@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use hyperbox_core::container::{ContainerRecord, StatsSample};
+use hyperbox_core::container::{ContainerRecord, NetworkMode, StatsSample};
 use hyperbox_types::shim::{BlockStats, CgroupStats};
 
 use super::since;
@@ -24,7 +24,11 @@ pub(crate) fn stats(record: &ContainerRecord, now: Option<&StatsSample>, before:
         cpu_stats: now.map(cpu).unwrap_or_default(),
         precpu_stats: before.map(cpu).unwrap_or_default(),
         memory_stats: now.map(memory).unwrap_or_default(),
-        networks: now.map(networks).filter(|networks| !networks.is_empty()),
+        // The host's links are no business of a container that shares them.
+        networks: now
+            .filter(|_| record.spec.network != NetworkMode::Host)
+            .map(networks)
+            .filter(|networks| !networks.is_empty()),
     }
 }
 
