@@ -186,12 +186,18 @@ impl Client {
         Ok(request.query_some("platform", platform.as_deref()).send()?.into_body())
     }
 
-    /// Loads images from a tar archive.
+    /// Loads images from a tar archive: all of them, or those for a platform.
     ///
     /// # Errors
     /// What the daemon answers before it reports progress; later errors are in the messages.
-    pub fn load_images(&self, archive: &mut dyn Read, quiet: bool) -> Result<Messages<Progress>> {
+    pub fn load_images(
+        &self,
+        archive: &mut dyn Read,
+        platform: Option<&Platform>,
+        quiet: bool,
+    ) -> Result<Messages<Progress>> {
         self.request(Method::Post, "/images/load")
+            .query_some("platform", platform.map(document).as_deref())
             .query("quiet", if quiet { "1" } else { "0" })
             .stream(archive, "application/x-tar")
             .send()

@@ -98,7 +98,7 @@ fn a_refusal_in_the_middle_of_an_archive_is_understood() {
         drop(std::io::copy(&mut stream, &mut std::io::sink()));
     });
     let mut archive = std::io::repeat(7).take(4 << 20);
-    let error = client.load_images(&mut archive, true).unwrap_err();
+    let error = client.load_images(&mut archive, None, true).unwrap_err();
     drop(client);
     assert_eq!(
         (error.to_string().as_str(), error.kind()),
@@ -124,7 +124,7 @@ fn a_streamed_archive_arrives_in_chunks() {
         body
     });
     let messages: Vec<_> = client
-        .load_images(&mut &b"hello"[..], true)
+        .load_images(&mut &b"hello"[..], None, true)
         .unwrap()
         .map(Result::unwrap)
         .collect();

@@ -169,7 +169,7 @@ async fn save_and_load_round_trip() {
     for _ in 0..2 {
         let mut progress = other
             .images
-            .load(Box::new(std::io::Cursor::new(archive.clone())), true)
+            .load(Box::new(std::io::Cursor::new(archive.clone())), None)
             .await
             .expect("load");
         let mut last = String::new();
@@ -190,7 +190,7 @@ async fn save_and_load_round_trip() {
 async fn garbage_is_no_archive() {
     let engine = World::new().engine().await;
     for bytes in [&b""[..], b"garbage", &[0; 1024]] {
-        let mut progress = engine.images.load(Box::new(bytes), true).await.expect("accepted");
+        let mut progress = engine.images.load(Box::new(bytes), None).await.expect("accepted");
         let failed = progress.next().await;
         assert!(matches!(failed, Some(TransferProgress::Failed(_))), "{failed:?}");
     }

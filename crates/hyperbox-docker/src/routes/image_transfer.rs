@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http_body_util::BodyExt;
 use hyperbox_core::image::{ProgressStream, TransferProgress};
-use hyperbox_types::ImageReference;
+use hyperbox_types::{ImageReference, Platform};
 use tokio_util::io::StreamReader;
 
 use super::create::parse_platform;
@@ -109,11 +109,12 @@ fn local_tags(call: &Call, named: &ImageReference) -> Vec<ImageReference> {
 
 async fn load(mut call: Call) -> ApiResult<Answer> {
     let quiet = call.query.flag("quiet");
+    let platform = wanted_platform(&call)?;
     let images = call.engine().images.clone();
     call.body.is_upload();
     let bytes = call.body.into_data_stream().map_err(std::io::Error::other);
     let archive = Box::new(StreamReader::new(bytes));
-    let progress: ProgressStream = match images.load(archive, quiet).await {
+    let progress: ProgressStream = match images.load(archive, platform).await {
         Ok(progress) => progress,
         Err(error) => Box::pin(stream::once(std::future::ready(TransferProgress::Failed(error)))),
     };
@@ -150,9 +151,7 @@ async fn save_many(call: Call) -> ApiResult<Answer> {
 
 async fn save(call: &Call, names: &[String]) -> ApiResult<Answer> {
     let images = &call.engine().images;
-    let platform = call.query.text("platform");
-    if !platform.is_empty() && call.version.at_least(PLATFORM) {
-        let wanted = platform_of(platform)?;
+    if let Some(wanted) = wanted_platform(call)? {
         for name in names {
             if wanted.rank(&images.get(name)?.platform).is_none() {
                 return Err(ApiError::not_found(format!(
@@ -163,6 +162,20 @@ async fn save(call: &Call, names: &[String]) -> ApiResult<Answer> {
     }
     let archive = images.save(names).await?;
     Ok(answer::stream("application/x-tar", archive))
+}
+
+/// Returns the platform that a client asks for, in the form of the image specification.
+fn wanted_platform(call: &Call) -> ApiResult<Option<Platform>> {
+    if !call.version.at_least(PLATFORM) {
+        return Ok(None);
+    }
+    if call.query.all("platform").len() > 1 {
+        return Err(ApiError::bad_request("multiple platform parameters not supported"));
+    }
+    match call.query.text("platform") {
+        "" => Ok(None),
+        text => platform_of(text).map(Some),
+    }
 }
 
 /// Clients before this cannot ask for a platform.

@@ -5,10 +5,12 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 
 use clap::Args;
+use hyperbox_types::Platform;
 
 use crate::commands::{Spec, spec};
 use crate::context::Context;
 use crate::error::{CliError, Outcome, go_text};
+use crate::options;
 use crate::progress;
 
 #[derive(Debug, Args)]
@@ -16,6 +18,9 @@ pub(crate) struct LoadArgs {
     /// Read from tar archive file, instead of STDIN
     #[arg(short, long, value_name = "FILE")]
     input: Option<String>,
+    /// Load only the given platform
+    #[arg(long, value_name = "OS/ARCHITECTURE", value_parser = options::platform)]
+    platform: Option<Platform>,
     /// Suppress the load output
     #[arg(short, long)]
     quiet: bool,
@@ -44,7 +49,9 @@ fn run(context: &Context, arguments: LoadArgs) -> Outcome {
     };
     // A terminal is what progress is for; elsewhere only the names are of interest.
     let quiet = arguments.quiet || !context.output_is_terminal();
-    let messages = context.client()?.load_images(&mut *input, quiet)?;
+    let messages = context
+        .client()?
+        .load_images(&mut *input, arguments.platform.as_ref(), quiet)?;
     progress::show(messages, &mut io::stdout().lock(), context.output_is_terminal(), |_| {})?;
     Ok(0)
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use hyperbox_types::{ByteSize, Digest, ImageId, ImageReference};
+use hyperbox_types::{ByteSize, Digest, ImageId, ImageReference, Platform};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -16,7 +16,7 @@ use super::{DockerEntry, FULL_NAME, REFERENCE_NAME};
 use crate::image::fetch::{ChunkReader, Progress, brought, commit_layer, progress_channel, stored, tell, tell_end};
 use crate::image::manifest::{self, ImageManifest, ParsedManifest, media_type};
 use crate::image::pull::{run, store_document};
-use crate::image::record::{ImageRecord, assemble, parse_configuration};
+use crate::image::record::{Configuration, ImageRecord, assemble, parse_configuration};
 use crate::image::{Images, LayerLease, ProgressStream, TransferProgress};
 use crate::seam::Descriptor;
 use crate::{Result, ServiceError, random};
@@ -31,17 +31,30 @@ struct Found {
     names: Vec<ImageReference>,
 }
 
+fn configuration_of(found: &Found) -> Result<Configuration> {
+    let file = found.blobs.get(&found.parsed.config.digest);
+    let file = file.ok_or_else(|| ServiceError::invalid("invalid archive: no configuration"))?;
+    parse_configuration(&read_document(file)?)
+}
+
 impl Images {
-    /// Loads images from an archive made by this engine, Docker, Podman or skopeo.
+    /// Loads images from an archive made by this engine, Docker, Podman or skopeo: all of them, or those for a platform.
     ///
     /// # Errors
     /// When the spool directory cannot be made; everything later is reported in the stream.
-    pub async fn load(&self, archive: Box<dyn AsyncRead + Send + Unpin>, _quiet: bool) -> Result<ProgressStream> {
+    pub async fn load(
+        &self,
+        archive: Box<dyn AsyncRead + Send + Unpin>,
+        platform: Option<Platform>,
+    ) -> Result<ProgressStream> {
         let directory = Spool::create(&self.inner.with.spool_dir)?;
         let (progress, receiver) = progress_channel();
         let images = self.clone();
         Ok(run(receiver, async move {
-            if let Err(error) = images.load_all(archive, &directory.path, &progress).await {
+            if let Err(error) = images
+                .load_all(archive, platform.as_ref(), &directory.path, &progress)
+                .await
+            {
                 images.give_back_after(&error).await;
                 tell_end(&progress, TransferProgress::Failed(error)).await;
             }
@@ -51,6 +64,7 @@ impl Images {
     async fn load_all(
         &self,
         archive: Box<dyn AsyncRead + Send + Unpin>,
+        platform: Option<&Platform>,
         directory: &Path,
         progress: &Progress,
     ) -> Result<()> {
@@ -59,6 +73,10 @@ impl Images {
             .await
             .map_err(|error| ServiceError::internal("loading was interrupted").with_source(error))??;
         for image in found {
+            let offered = configuration_of(&image)?.platform;
+            if platform.is_some_and(|wanted| wanted.rank(&offered).is_none()) {
+                continue;
+            }
             let lease = self.inner.leases.open().await;
             self.load_one(image, &lease, progress).await?;
         }
@@ -112,9 +130,7 @@ impl Images {
         lease: &LayerLease,
         progress: &Progress,
     ) -> Result<(ImageRecord, Vec<ImageReference>)> {
-        let config_file = found.blobs.get(&found.parsed.config.digest);
-        let config_file = config_file.ok_or_else(|| ServiceError::invalid("invalid archive: no configuration"))?;
-        let configuration = parse_configuration(&read_document(config_file)?)?;
+        let configuration = configuration_of(&found)?;
         let mut record = assemble(found.descriptor.clone(), found.parsed, configuration, ByteSize(0))?;
         let layers = record.layers.iter().map(|layer| layer.diff_id.clone());
         lease
