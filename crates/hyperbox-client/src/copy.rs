@@ -74,6 +74,29 @@ fn described(response: &Response, path: &str) -> Result<PathStat> {
     })
 }
 
+/// Where a root filesystem comes from.
+pub enum ImportSource<'a> {
+    /// An archive that is sent.
+    Archive(&'a mut dyn Read),
+    /// An address from which the daemon fetches it.
+    Url(&'a str),
+}
+
+impl std::fmt::Debug for ImportSource<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl ImportSource<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Archive(_) => "-",
+            Self::Url(url) => url,
+        }
+    }
+}
+
 impl Client {
     /// Tells what is at a path of a container.
     ///
@@ -144,13 +167,15 @@ impl Client {
     /// What the daemon answers before it reports progress; later errors are in the messages.
     pub fn import_image(
         &self,
-        source: &mut dyn Read,
+        source: ImportSource<'_>,
         name: (&str, &str),
         message: &str,
         changes: &[String],
         platform: &str,
     ) -> Result<Messages<Progress>> {
-        let mut request = self.request(Method::Post, "/images/create").query("fromSrc", "-");
+        let mut request = self
+            .request(Method::Post, "/images/create")
+            .query("fromSrc", source.name());
         for (key, value) in [
             ("repo", name.0),
             ("tag", name.1),
@@ -162,6 +187,10 @@ impl Client {
         for change in changes {
             request = request.query("changes", change);
         }
-        request.stream(source, "application/x-tar").send().map(Messages::new)
+        match source {
+            ImportSource::Archive(archive) => request.stream(archive, "application/x-tar").send(),
+            ImportSource::Url(_) => request.send(),
+        }
+        .map(Messages::new)
     }
 }

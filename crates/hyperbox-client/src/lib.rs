@@ -37,7 +37,7 @@ mod volumes;
 pub use build::{BuildFrame, BuildReader, BuildSession, BuildWriter, decode_data, encode_data};
 pub use client::{API_VERSION, Client, Request};
 pub use containers::{AttachOptions, LogOptions, PendingWait, RemoveContainer, StopOptions, WaitCondition};
-pub use copy::{Commit, PathStat};
+pub use copy::{Commit, ImportSource, PathStat};
 pub use error::{ClientError, Result};
 pub use exec::ExecConfig;
 pub use filters::Filters;

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
-use hyperbox_client::{Client, ClientError, Filters, Host};
+use hyperbox_client::{Client, ClientError, Filters, Host, ImportSource};
 use hyperbox_types::ErrorKind;
 
 const LIST: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
@@ -130,6 +130,28 @@ fn a_streamed_archive_arrives_in_chunks() {
         .collect();
     assert_eq!(messages[0].stream.as_deref(), Some("Loaded x\n"));
     assert_eq!(daemon.join().unwrap(), b"5\r\nhello\r\n0\r\n\r\n");
+}
+
+#[test]
+fn an_address_to_import_from_is_sent_without_a_body() {
+    let (client, daemon) = listen(|listener| {
+        let (mut stream, _) = listener.accept().unwrap();
+        let head = head(&mut stream).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"status\":\"sha\"}\n")
+            .unwrap();
+        head
+    });
+    let source = ImportSource::Url("http://host.invalid/a.tar");
+    let messages = client.import_image(source, ("a", "1"), "", &[], "").unwrap();
+    let status: Vec<_> = messages.map(|message| message.unwrap().status).collect();
+    assert_eq!(status, [Some("sha".to_owned())]);
+    let head = daemon.join().unwrap();
+    assert!(
+        head.contains("fromSrc=http%3A%2F%2Fhost.invalid%2Fa.tar&repo=a&tag=1 "),
+        "{head}"
+    );
+    assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use clap::Args;
+use hyperbox_client::ImportSource;
 
 use crate::commands::container::commit::split;
 use crate::commands::{Spec, spec};
@@ -34,21 +35,27 @@ pub(crate) const SPEC: Spec = spec!(
     run,
     ["import"],
     "Import the contents from a tarball to create a filesystem image",
-    "[OPTIONS] FILE|- [REPOSITORY[:TAG]]"
+    "[OPTIONS] FILE|URL|- [REPOSITORY[:TAG]]"
 );
 
 fn run(context: &Context, arguments: ImportArgs) -> Outcome {
     let (repository, tag) = split(arguments.name.as_deref())?;
     let source = &arguments.source;
+    let is_url = source.starts_with("http://") || source.starts_with("https://");
     let mut input: Box<dyn Read> = if source == "-" {
         Box::new(io::stdin().lock())
-    } else if source.starts_with("http://") || source.starts_with("https://") {
-        return Err(CliError::new("importing from a URL is not supported").with_hint("download the archive first"));
+    } else if is_url {
+        Box::new(io::empty())
     } else {
         Box::new(File::open(source).map_err(|error| CliError::new(format!("open {source}: {}", go_text(&error))))?)
     };
+    let origin = if is_url {
+        ImportSource::Url(source)
+    } else {
+        ImportSource::Archive(&mut *input)
+    };
     let messages = context.client()?.import_image(
-        &mut *input,
+        origin,
         (&repository, &tag),
         &arguments.message,
         &arguments.change,
